@@ -1,0 +1,6 @@
+//! Buffers, NUMA-bound pages, versioned shared-memory files, prefetch, and the tests' counting allocator.
+//!
+//! A safe face over `unsafe`: with `ports` the only crate that holds any, and each block says why it holds.
+//! It knows nothing of networks, ports or protocols.
+
+pub mod buffer;
