@@ -1,0 +1,5 @@
+//! Traffic, and what became of it.
+
+mod ping;
+
+pub use ping::{Pings, ping};
