@@ -138,7 +138,11 @@ pub struct Budgets {
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { connections: 100_000, control_pps: 1_000, new_flows_pps: 100_000 }
+        Self {
+            connections: 100_000,
+            control_pps: 1_000,
+            new_flows_pps: 100_000,
+        }
     }
 }
 
@@ -217,7 +221,11 @@ pub enum Family {
 impl Family {
     /// The family of an address.
     pub fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+        if address.is_ipv4() {
+            Family::Ipv4
+        } else {
+            Family::Ipv6
+        }
     }
 }
 
@@ -252,7 +260,10 @@ pub struct PortRange {
 
 impl PortRange {
     /// All ports.
-    pub const ALL: PortRange = PortRange { first: 0, last: u16::MAX };
+    pub const ALL: PortRange = PortRange {
+        first: 0,
+        last: u16::MAX,
+    };
 
     /// True where `port` is inside.
     pub const fn contains(self, port: u16) -> bool {

@@ -27,9 +27,14 @@ impl<N> Id<N> {
     pub fn new(text: &str) -> Result<Self, IdError> {
         let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b':' | b'-');
         if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.bytes().all(legal) {
-            return Err(IdError { found: text.chars().take(80).collect() });
+            return Err(IdError {
+                found: text.chars().take(80).collect(),
+            });
         }
-        Ok(Self { text: text.into(), noun: PhantomData })
+        Ok(Self {
+            text: text.into(),
+            noun: PhantomData,
+        })
     }
 
     /// The text.
@@ -40,7 +45,10 @@ impl<N> Id<N> {
 
 impl<N> Clone for Id<N> {
     fn clone(&self) -> Self {
-        Self { text: self.text.clone(), noun: PhantomData }
+        Self {
+            text: self.text.clone(),
+            noun: PhantomData,
+        }
     }
 }
 impl<N> PartialEq for Id<N> {
