@@ -16,13 +16,21 @@ pub struct AddressError {
 
 impl AddressError {
     fn new(what: &'static str, expected: &'static str, found: impl fmt::Display) -> Self {
-        Self { what, expected, found: found.to_string() }
+        Self {
+            what,
+            expected,
+            found: found.to_string(),
+        }
     }
 }
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a {}: expected {}", self.found, self.what, self.expected)
+        write!(
+            f,
+            "`{}` is not a {}: expected {}",
+            self.found, self.what, self.expected
+        )
     }
 }
 
@@ -60,16 +68,35 @@ impl Mac {
     /// The link-local IPv6 address with this MAC's modified EUI-64 (RFC 4291, appendix A).
     pub const fn link_local(self) -> Ipv6Addr {
         let m = self.0;
-        Ipv6Addr::from_octets([
-            0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5],
-        ])
+        Ipv6Addr::from_bits(u128::from_be_bytes([
+            0xfe,
+            0x80,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            m[0] ^ 2,
+            m[1],
+            m[2],
+            0xff,
+            0xfe,
+            m[3],
+            m[4],
+            m[5],
+        ]))
     }
 }
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let m = self.0;
-        write!(f, "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", m[0], m[1], m[2], m[3], m[4], m[5])
+        write!(
+            f,
+            "{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}",
+            m[0], m[1], m[2], m[3], m[4], m[5]
+        )
     }
 }
 
@@ -83,11 +110,19 @@ impl FromStr for Mac {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let wrong = || AddressError::new("MAC address", "six two-digit hex bytes as in 02:00:00:00:00:01", text);
+        let wrong = || {
+            AddressError::new(
+                "MAC address",
+                "six two-digit hex bytes as in 02:00:00:00:00:01",
+                text,
+            )
+        };
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            let part = parts
+                .next()
+                .filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
             *byte = u8::from_str_radix(part.ok_or_else(wrong)?, 16).map_err(|_| wrong())?;
         }
         if parts.next().is_some() {
@@ -182,7 +217,11 @@ impl IpPrefix {
         let prefix = Self::containing(address, length)?;
         if prefix.address != address {
             let found = format!("{address}/{length}");
-            return Err(AddressError::new("prefix", "no bits set behind its length", found));
+            return Err(AddressError::new(
+                "prefix",
+                "no bits set behind its length",
+                found,
+            ));
         }
         Ok(prefix)
     }
@@ -242,7 +281,11 @@ const fn mask_v4(length: u8) -> u32 {
 }
 
 const fn mask_v6(length: u8) -> u128 {
-    if length == 0 { 0 } else { u128::MAX << (128 - length) }
+    if length == 0 {
+        0
+    } else {
+        u128::MAX << (128 - length)
+    }
 }
 
 impl fmt::Display for IpPrefix {
@@ -264,7 +307,9 @@ impl FromStr for IpPrefix {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let wrong = || AddressError::new("prefix", "ADDRESS or ADDRESS/LENGTH", text);
         let (address, length) = match text.split_once('/') {
-            Some((a, l)) if l.bytes().all(|b| b.is_ascii_digit()) => (a, Some(l.parse().map_err(|_| wrong())?)),
+            Some((a, l)) if l.bytes().all(|b| b.is_ascii_digit()) => {
+                (a, Some(l.parse().map_err(|_| wrong())?))
+            }
             Some(_) => return Err(wrong()),
             None => (text, None),
         };
@@ -281,7 +326,14 @@ mod tests {
     fn mac_text_round_trips_and_rubbish_is_refused() {
         let mac: Mac = "02:aB:00:00:00:01".parse().unwrap();
         assert_eq!(mac.to_string(), "02:ab:00:00:00:01");
-        for bad in ["", "02:00:00:00:00", "02:00:00:00:00:01:02", "2:0:0:0:0:1", "zz:00:00:00:00:01", "+2:00:00:00:00:01"] {
+        for bad in [
+            "",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:02",
+            "2:0:0:0:0:1",
+            "zz:00:00:00:00:01",
+            "+2:00:00:00:00:01",
+        ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
     }
@@ -305,7 +357,14 @@ mod tests {
         let p: IpPrefix = "10.1.0.0/16".parse().unwrap();
         assert!(p.contains("10.1.255.1".parse().unwrap()) && !p.contains("10.2.0.0".parse().unwrap()));
         assert_eq!(p.last(), "10.1.255.255".parse::<IpAddr>().unwrap());
-        for bad in ["10.1.0.1/16", "10.0.0.0/33", "fd00::/129", "10.0.0.0/", "10.0.0.0/+8", "x/8"] {
+        for bad in [
+            "10.1.0.1/16",
+            "10.0.0.0/33",
+            "fd00::/129",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "x/8",
+        ] {
             assert!(bad.parse::<IpPrefix>().is_err(), "{bad}");
         }
         let all: IpPrefix = "::/0".parse().unwrap();
