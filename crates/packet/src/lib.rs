@@ -21,6 +21,7 @@ pub mod ipv6;
 mod malformed;
 pub mod parse;
 pub mod protocol;
+pub mod segment;
 pub mod tcp;
 pub mod tuple;
 pub mod udp;
