@@ -1,1 +1,2 @@
 //! datapath
+pub mod firewall;
