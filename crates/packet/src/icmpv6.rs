@@ -1,4 +1,4 @@
-//! ICMP for IPv6 (RFC 4443): echo and errors. Neighbor discovery is in `ndp`.
+//! ICMP for IPv6 (RFC 4443): echo and errors. Neighbor discovery is in [`crate::ndp`].
 
 use crate::checksum;
 use crate::field::part;

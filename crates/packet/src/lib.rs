@@ -6,10 +6,12 @@
 //!
 //! A frame's way: [`flow_key`] extracts the key of an ordinary packet in one go; what it leaves goes through
 //! [`parse::layout`]. Stages that need more look through a view: [`ethernet`], [`arp`], [`ipv4`], [`ipv6`], [`tcp`],
-//! [`udp`], [`icmp`], [`icmpv6`], [`vxlan`]. Each of them has the writers for what the switch builds itself.
+//! [`udp`], [`icmp`], [`icmpv6`], [`ndp`], [`vxlan`]. Each of them
+//! writes headers too; [`build`] puts whole frames together.
 
 pub mod addr;
 pub mod arp;
+pub mod build;
 pub mod checksum;
 pub mod ethernet;
 mod field;
@@ -19,6 +21,7 @@ pub mod icmpv6;
 pub mod ipv4;
 pub mod ipv6;
 mod malformed;
+pub mod ndp;
 pub mod parse;
 pub mod protocol;
 pub mod segment;
