@@ -1,2 +1,4 @@
-//! datapath
+//! A burst of packets through the pipeline against a published table set.
+
 pub mod firewall;
+pub mod respond;

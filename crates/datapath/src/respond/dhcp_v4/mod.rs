@@ -1,0 +1,134 @@
+//! DHCPv4 server (RFC 2131, 2132, 3396, 3442, 6842) of one port: it gives the port's fixed address and nothing else.
+//!
+//! One port has one lease, known before the guest asks; so there is no pool, no state, and nothing to lose. A guest
+//! that asks for another address is told no. Requests are answered from the gateway's address, which is the server
+//! identifier, or from [`super::SERVICE_ADDRESS_V4`] in subnets without a gateway.
+//!
+//! [`message`] reads, [`reply`] writes; here is what is decided.
+
+mod message;
+mod reply;
+
+use std::net::Ipv4Addr;
+
+use anet_memory::buffer::Checksum;
+
+use self::message::Message;
+use self::reply::Answer;
+use super::classify::DHCP_V4_SERVER_PORT;
+use super::frame::{ETHERTYPE_IPV4, Ethernet, Ipv4, PROTOCOL_UDP, Udp};
+use super::{Outcome, PortView, REQUEST_MAX, Refusal, Reply, Request, Silence, SubnetView};
+
+/// Message types (RFC 2132, 9.6).
+mod kind {
+    pub(super) const DISCOVER: u8 = 1;
+    pub(super) const OFFER: u8 = 2;
+    pub(super) const REQUEST: u8 = 3;
+    pub(super) const DECLINE: u8 = 4;
+    pub(super) const ACK: u8 = 5;
+    pub(super) const NAK: u8 = 6;
+    pub(super) const RELEASE: u8 = 7;
+    pub(super) const INFORM: u8 = 8;
+}
+
+/// What the port is given.
+#[derive(Clone, Copy)]
+struct Lease<'a> {
+    address: Ipv4Addr,
+    subnet: &'a SubnetView<'a>,
+}
+
+/// Answers a DHCPv4 request from `port`. Not for us where no subnet of the network is served, or where the datagram
+/// goes to another server's address.
+pub fn respond(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> Outcome {
+    out.clear();
+    decide(request, port, out).unwrap_or_else(Outcome::Refused)
+}
+
+fn decide(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> Result<Outcome, Refusal> {
+    let ethernet = Ethernet::parse(request.bytes)?;
+    if ethernet.ethertype != ETHERTYPE_IPV4 {
+        return Ok(Outcome::NotForUs);
+    }
+    let packet = Ipv4::parse(ethernet.payload)?;
+    if packet.protocol != PROTOCOL_UDP || !packet.first || !is_for_us(packet.destination, port) {
+        return Ok(Outcome::NotForUs);
+    }
+    let datagram = Udp::parse(packet.payload);
+    if let Ok(datagram) = &datagram
+        && datagram.destination != DHCP_V4_SERVER_PORT
+    {
+        return Ok(Outcome::NotForUs);
+    }
+    if packet.fragment {
+        return Err(Refusal::Fragmented);
+    }
+    let datagram = datagram?;
+    if request.bytes.len() > REQUEST_MAX {
+        return Err(Refusal::TooLong);
+    }
+    let sound = request.checksum != Checksum::Unknown || datagram.checksum_is_sound_v4(&packet);
+    if !packet.header_is_sound() || !sound {
+        return Err(Refusal::BadChecksum);
+    }
+    let message = Message::parse(datagram.payload)?;
+    if message.client_mac != port.mac {
+        return Err(Refusal::ForeignClient);
+    }
+    let (address, subnet) = port.lease_v4().ok_or(Refusal::NoAddress)?;
+    serve(&message, packet.source, Lease { address, subnet }, port, out)
+}
+
+/// Broadcasts, and unicasts to a server identifier of ours (renewals).
+fn is_for_us(destination: Ipv4Addr, port: &PortView<'_>) -> bool {
+    port.dhcp_v4_subnets().any(|subnet| {
+        destination.is_broadcast()
+            || destination == subnet.server_v4()
+            || std::net::IpAddr::V4(destination) == subnet.prefix.last()
+    })
+}
+
+fn serve(
+    message: &Message<'_>,
+    source: Ipv4Addr,
+    lease: Lease<'_>,
+    port: &PortView<'_>,
+    out: &mut Vec<u8>,
+) -> Result<Outcome, Refusal> {
+    let answer = match message.kind {
+        kind::DISCOVER => Answer::Offer,
+        kind::REQUEST => match requested(message, lease)? {
+            Some(answer) => answer,
+            None => return Ok(Outcome::Silent(Silence::OtherServer)),
+        },
+        kind::INFORM => Answer::Information,
+        kind::RELEASE => return Ok(Outcome::Silent(Silence::Released)),
+        kind::DECLINE => return Ok(Outcome::Silent(Silence::Declined)),
+        _ => return Err(Refusal::UnexpectedMessage),
+    };
+    reply::write(answer, message, source, lease, port, out)?;
+    Ok(Outcome::Reply(match answer {
+        Answer::Offer => Reply::DhcpOffer,
+        Answer::Acknowledge | Answer::Information => Reply::DhcpAck,
+        Answer::Refuse => Reply::DhcpNak,
+    }))
+}
+
+/// What a DHCPREQUEST is told (RFC 2131, 4.3.2), or `None` where the client chose another server.
+fn requested(message: &Message<'_>, lease: Lease<'_>) -> Result<Option<Answer>, Refusal> {
+    let server = message.server()?;
+    if server.is_some_and(|server| server != lease.subnet.server_v4()) {
+        return Ok(None);
+    }
+    // SELECTING and INIT-REBOOT name the address in option 50, RENEWING and REBINDING in `ciaddr`.
+    let wanted = match message.requested_address()? {
+        Some(address) => address,
+        None if !message.client_address.is_unspecified() => message.client_address,
+        None => return Err(Refusal::BadOption),
+    };
+    Ok(Some(if wanted == lease.address {
+        Answer::Acknowledge
+    } else {
+        Answer::Refuse
+    }))
+}
