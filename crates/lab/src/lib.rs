@@ -20,18 +20,24 @@
 mod command;
 mod error;
 mod folder;
+mod guest;
+mod kernel_vxlan;
 mod namespace;
 pub mod probe;
 mod process;
 mod skip;
+mod vswitch;
 pub mod wire;
 
 pub use command::output_of;
 pub use error::LabError;
 pub use folder::Folder;
+pub use guest::Guest;
+pub use kernel_vxlan::KernelVxlan;
 pub use namespace::{Namespace, sweep, sweep_own};
 pub use process::Process;
 pub use skip::{is_root, missing_for, skip};
+pub use vswitch::{Vswitch, workspace_program};
 
 use std::time::{Duration, Instant};
 

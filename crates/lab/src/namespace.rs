@@ -4,6 +4,7 @@ use std::fs;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -19,10 +20,16 @@ const PREFIX: &str = "anet-";
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A network namespace of our own, named `anet-PID-N-ROLE`, with `lo` up. When it is dropped, every process that
-/// still runs in it is killed and it is deleted with its interfaces.
-#[derive(Debug)]
+/// A network namespace of our own, named `anet-PID-N-ROLE`, with `lo` up. A clone is another handle to the same one.
+/// When the last handle is dropped, every process that still runs in it is killed and it is deleted; the kernel
+/// removes its interfaces a moment later.
+#[derive(Debug, Clone)]
 pub struct Namespace {
+    owned: Arc<Owned>,
+}
+
+#[derive(Debug)]
+struct Owned {
     name: String,
 }
 
@@ -32,25 +39,27 @@ impl Namespace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}-{role}", std::process::id());
         output_of(Command::new("ip").args(["netns", "add", &name]))?;
-        let namespace = Self { name };
+        let namespace = Self {
+            owned: Arc::new(Owned { name }),
+        };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
 
     /// Its name, as `ip netns` has it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.owned.name
     }
 
     /// The path of its handle, as a host plan's `netns` wants it.
     pub fn path(&self) -> PathBuf {
-        Path::new(HOME).join(&self.name)
+        Path::new(HOME).join(self.name())
     }
 
     /// A command that will run inside. The process it starts is the program itself, not a wrapper.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
+        command.args(["netns", "exec", self.name()]).arg(program);
         command
     }
 
@@ -61,7 +70,7 @@ impl Namespace {
 
     /// `ip -n NAMESPACE ARGUMENTS`.
     pub fn ip(&self, arguments: &[&str]) -> Result<String, LabError> {
-        output_of(Command::new("ip").args(["-n", &self.name]).args(arguments))
+        output_of(Command::new("ip").args(["-n", self.name()]).args(arguments))
     }
 
     /// Gives an interface an address (`ADDRESS/LENGTH`), usable at once (no duplicate address detection).
@@ -84,7 +93,7 @@ impl Namespace {
     /// Runs `work` on a thread of its own that has entered the namespace: sockets it makes belong to it, and keep
     /// belonging to it wherever they are used later. A panic in `work` goes on here.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T, LabError> {
-        let what = format!("enter namespace {}", self.name);
+        let what = format!("enter namespace {}", self.name());
         let handle = File::open(self.path()).map_err(LabError::io(what.clone()))?;
         let entered = thread::scope(|scope| {
             let thread = scope.spawn(move || {
@@ -104,7 +113,7 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
+impl Drop for Owned {
     fn drop(&mut self) {
         remove(&self.name);
     }
@@ -124,7 +133,7 @@ pub fn sweep_own() -> usize {
 fn sweep_where(condemned: impl Fn(u32) -> bool) -> usize {
     let namespaces = names_of(HOME, PREFIX, &condemned);
     namespaces.iter().for_each(|name| remove(name));
-    let folders = names_of(&std::env::temp_dir(), folder::PREFIX, &condemned);
+    let folders = names_of(std::env::temp_dir(), folder::PREFIX, &condemned);
     for name in &folders {
         let _ = fs::remove_dir_all(std::env::temp_dir().join(name));
     }

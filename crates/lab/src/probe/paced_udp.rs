@@ -1,0 +1,181 @@
+//! Paced UDP in one direction: how many packets were lost, and the longest silence at the receiver.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::{LabError, Namespace, wait_for};
+
+/// How long packets on their way are waited for at the end.
+const STRAGGLERS: Duration = Duration::from_millis(200);
+
+/// What became of a paced stream, counted from the first packet that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Paced {
+    /// Packets sent since the first one that arrived.
+    pub sent: u64,
+    /// Packets that arrived, repeats not counted apart.
+    pub received: u64,
+    /// The longest time between two arrivals.
+    pub longest_gap: Duration,
+}
+
+impl Paced {
+    /// Packets that did not arrive.
+    pub fn lost(self) -> u64 {
+        self.sent.saturating_sub(self.received)
+    }
+}
+
+/// A running stream of 64-byte datagrams that carry their number. Ends when dropped.
+#[derive(Debug)]
+pub struct PacedUdp {
+    shared: Arc<Shared>,
+    sender: Option<JoinHandle<u64>>,
+    receiver: Option<JoinHandle<Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop_sending: AtomicBool,
+    stop_receiving: AtomicBool,
+    received: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    first: u64,
+    received: u64,
+    longest_gap: Duration,
+}
+
+impl PacedUdp {
+    /// Sends from `from` to `address`, an address of `to`, one datagram every `pace`; returns when the first has
+    /// arrived.
+    pub fn start(
+        from: &Namespace,
+        (to, address): (&Namespace, SocketAddr),
+        pace: Duration,
+    ) -> Result<Self, LabError> {
+        let stream = Self::start_unheard(from, (to, address), pace)?;
+        wait_for(&format!("UDP to {address}"), Duration::from_secs(3), || {
+            stream.is_heard()
+        })?;
+        Ok(stream)
+    }
+
+    /// As [`PacedUdp::start`], but returns at once, for streams that are not expected to arrive.
+    pub fn start_unheard(
+        from: &Namespace,
+        (to, address): (&Namespace, SocketAddr),
+        pace: Duration,
+    ) -> Result<Self, LabError> {
+        let what = format!("UDP to {address}");
+        let receiver = to
+            .enter(|| UdpSocket::bind(address))?
+            .map_err(LabError::io(what.clone()))?;
+        let any: SocketAddr = if address.is_ipv4() {
+            ([0; 4], 0).into()
+        } else {
+            ([0u16; 8], 0).into()
+        };
+        let sender = from
+            .enter(|| UdpSocket::bind(any))?
+            .map_err(LabError::io(what.clone()))?;
+        receiver
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .map_err(LabError::io(what))?;
+        let shared = Arc::new(Shared::default());
+        let (for_sender, for_receiver) = (shared.clone(), shared.clone());
+        let sender = thread::spawn(move || send(&sender, address, pace, &for_sender));
+        let receiver = thread::spawn(move || receive(&receiver, &for_receiver));
+        Ok(Self {
+            shared,
+            sender: Some(sender),
+            receiver: Some(receiver),
+        })
+    }
+
+    /// Packets that arrived so far.
+    pub fn received(&self) -> u64 {
+        self.shared.received.load(Ordering::Relaxed)
+    }
+
+    fn is_heard(&self) -> Option<()> {
+        (self.received() > 0).then_some(())
+    }
+
+    /// Stops sending, waits for stragglers, and says what became of the stream.
+    pub fn finish(mut self) -> Paced {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Paced {
+        let (Some(sender), Some(receiver)) = (self.sender.take(), self.receiver.take()) else {
+            return Paced::default();
+        };
+        self.shared.stop_sending.store(true, Ordering::Relaxed);
+        let sent = sender.join().unwrap_or(0);
+        thread::sleep(STRAGGLERS);
+        self.shared.stop_receiving.store(true, Ordering::Relaxed);
+        let seen = receiver.join().unwrap_or_default();
+        let sent = sent.saturating_sub(seen.first);
+        Paced {
+            sent,
+            received: seen.received,
+            longest_gap: seen.longest_gap,
+        }
+    }
+}
+
+impl Drop for PacedUdp {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Sends until it is told to stop; gives the number of datagrams. One that the kernel refuses counts as sent and
+/// lost: the guest wanted it to go.
+fn send(socket: &UdpSocket, to: SocketAddr, pace: Duration, shared: &Shared) -> u64 {
+    let mut number = 0u64;
+    let mut due = Instant::now();
+    while !shared.stop_sending.load(Ordering::Relaxed) {
+        let mut datagram = [0; 64];
+        datagram[..8].copy_from_slice(&number.to_be_bytes());
+        let _ = socket.send_to(&datagram, to);
+        number += 1;
+        due += pace;
+        // After a pause of this thread, go on at the pace, without a burst.
+        due = due.max(Instant::now() - pace);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    number
+}
+
+fn receive(socket: &UdpSocket, shared: &Shared) -> Seen {
+    let mut seen = Seen::default();
+    let mut last: Option<Instant> = None;
+    let mut buffer = [0; 128];
+    while !shared.stop_receiving.load(Ordering::Relaxed) {
+        let Ok(length) = socket.recv(&mut buffer) else {
+            continue;
+        };
+        let Some(number) = buffer[..length]
+            .first_chunk()
+            .map(|bytes| u64::from_be_bytes(*bytes))
+        else {
+            continue;
+        };
+        let now = Instant::now();
+        match last {
+            None => seen.first = number,
+            Some(before) => seen.longest_gap = seen.longest_gap.max(now - before),
+        }
+        last = Some(now);
+        seen.received += 1;
+        shared.received.fetch_add(1, Ordering::Relaxed);
+    }
+    seen
+}
