@@ -4,3 +4,5 @@
 //! It knows nothing of networks, ports or protocols.
 
 pub mod buffer;
+pub mod pool;
+pub mod region;

@@ -1,1 +1,12 @@
-//! ports
+//! Packet input and output behind one [`port::Port`] trait.
+//!
+//! Back ends: `memory` (in-process queues for tests and instruction counts), `pcap` (capture files), `kernel` (TAP,
+//! AF_PACKET, VXLAN uplink; needs nothing but Linux). They move bursts of buffers and know nothing of pipelines,
+//! plans, or who is behind a port.
+
+pub mod kernel;
+pub mod port;
+
+pub use port::{
+    Capabilities, Disposition, Port, PortError, ReceiveCounters, ReceiveQueue, TransmitOutcome, TransmitQueue,
+};
