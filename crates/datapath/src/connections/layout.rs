@@ -1,0 +1,456 @@
+//! How a connection lies in the shared words: three cache lines an entry, behind one line of header.
+//!
+//! ```text
+//! line 0   word 0  commit     sequence 32 | checksum 24 | flags 8 (committed, IPv6, picked up, TCP state)
+//!          word 1  key        zone 24 | protocol 8 | originator's port 16 | responder's port 16
+//!          word 2-3, 4-5      originator's address, responder's address
+//!          word 6, 7          the identities of the local ports on either side, 0 where it is remote
+//! line 1   the half originator → responder, line 2 the half responder → originator:
+//!          word 0  sequence 32 | 0             the entry's, so that a flow checks and touches one line only
+//!          word 1  sequence 32 | last seen 32  in ticks
+//!          word 2  packets
+//!          word 3  bytes
+//!          word 4  sequence 32 | owner 16 | 0 | TCP flags seen 8
+//!          word 5-6  witnesses: slot 32 | generation 32
+//!          word 7  epoch 32 of the witnesses | created 32 in ticks (both halves)
+//! ```
+//! Line 0 and the first words of the halves are written under the shard's lock only. A process that is killed while it
+//! writes leaves an entry without its committed flag, or, had anything else damaged it, one whose checksum is
+//! wrong: either is recognised at the next start. A word is never torn.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use anet_packet::addr::Vni;
+
+use super::identity::PortIdentity;
+use super::tcp::TcpState;
+use super::tuple::Tuple;
+use super::{ConnectionId, Direction, Witness};
+
+/// Words of a cache line.
+pub(super) const LINE: usize = 8;
+/// Words in front of the first entry.
+pub(super) const HEADER: usize = LINE;
+/// Words of an entry.
+pub(super) const ENTRY: usize = 3 * LINE;
+/// Changes whenever a word of the header or an entry changes its meaning.
+pub(super) const VERSION: u64 = 1;
+/// `aNETconn`.
+pub(super) const MAGIC: u64 = u64::from_be_bytes(*b"aNETconn");
+
+const COMMITTED: u64 = 1;
+const IPV6: u64 = 1 << 1;
+const PICKED_UP: u64 = 1 << 2;
+const STATE_SHIFT: u32 = 3;
+const CHECKSUM_SHIFT: u32 = 8;
+
+/// One cache line of the table.
+pub(super) type Line = [AtomicU64; LINE];
+
+/// A point in time in units of 2^20 nanoseconds (about 1.05 ms), modulo 2^32 of them (52 days). Ages are told apart
+/// up to 26 days; no timeout is longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticks(pub(super) u32);
+
+impl Ticks {
+    #[inline]
+    pub(super) const fn at(now: u64) -> Self {
+        Self((now >> 20) as u32)
+    }
+
+    /// Ticks from here to `now`; zero where this lies in the future.
+    #[inline]
+    pub(super) const fn age(self, now: Ticks) -> u32 {
+        let age = now.0.wrapping_sub(self.0);
+        if age > u32::MAX / 2 { 0 } else { age }
+    }
+
+    /// The later of two points.
+    pub(super) const fn later(self, other: Ticks) -> Ticks {
+        if other.0.wrapping_sub(self.0) > u32::MAX / 2 {
+            self
+        } else {
+            other
+        }
+    }
+
+    /// The earlier of two points.
+    pub(super) const fn earlier(self, other: Ticks) -> Ticks {
+        if other.0.wrapping_sub(self.0) > u32::MAX / 2 {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// The absolute time in nanoseconds, given a `now` that is less than 52 days later.
+    pub(super) const fn nanoseconds(self, now: u64) -> u64 {
+        now.saturating_sub((self.age(Ticks::at(now)) as u64) << 20)
+    }
+}
+
+/// Word 0 of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Commit(pub(super) u64);
+
+impl Commit {
+    fn new(key: &Key, slot: u32, sequence: u32, state: TcpState) -> Self {
+        let ipv6 = if key.tuple.source.is_ipv6() { IPV6 } else { 0 };
+        let picked_up = if key.picked_up { PICKED_UP } else { 0 };
+        let flags = COMMITTED | ipv6 | picked_up | (u64::from(state.code()) << STATE_SHIFT);
+        let identity = flags & (IPV6 | PICKED_UP);
+        let checksum = checksum(&key.words(), slot, sequence, identity);
+        Self(u64::from(sequence) << 32 | checksum << CHECKSUM_SHIFT | flags)
+    }
+
+    pub(super) const fn free(sequence: u32) -> Self {
+        Self((sequence as u64) << 32)
+    }
+
+    pub(super) const fn sequence(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(super) const fn is_committed(self) -> bool {
+        self.0 & COMMITTED != 0
+    }
+
+    pub(super) fn tcp_state(self) -> TcpState {
+        TcpState::from_code((self.0 >> STATE_SHIFT) as u8 & 0xf)
+    }
+
+    pub(super) fn with_tcp_state(self, state: TcpState) -> Self {
+        Self(self.0 & !(0xf << STATE_SHIFT) | u64::from(state.code()) << STATE_SHIFT)
+    }
+
+    const fn is_ipv6(self) -> bool {
+        self.0 & IPV6 != 0
+    }
+}
+
+/// What is written once when a connection is made, and never changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) zone: Vni,
+    /// As the originator sends.
+    pub(super) tuple: Tuple,
+    pub(super) originator: PortIdentity,
+    pub(super) responder: PortIdentity,
+    pub(super) picked_up: bool,
+}
+
+impl Key {
+    /// The port whose budget the connection counts in: the originator's, or, where that is remote, the responder's.
+    pub(super) fn payer(&self) -> PortIdentity {
+        if self.originator.is_remote() {
+            self.responder
+        } else {
+            self.originator
+        }
+    }
+
+    fn words(&self) -> [u64; 7] {
+        let [s0, s1] = address_words(self.tuple.source);
+        let [d0, d1] = address_words(self.tuple.destination);
+        [
+            ports_word(self.zone, &self.tuple),
+            s0,
+            s1,
+            d0,
+            d1,
+            self.originator.get(),
+            self.responder.get(),
+        ]
+    }
+}
+
+fn ports_word(zone: Vni, tuple: &Tuple) -> u64 {
+    u64::from(zone.get()) << 40
+        | u64::from(tuple.protocol) << 32
+        | u64::from(tuple.source_port) << 16
+        | u64::from(tuple.destination_port)
+}
+
+fn address_words(address: IpAddr) -> [u64; 2] {
+    match address {
+        IpAddr::V4(a) => [0, u64::from(a.to_bits())],
+        IpAddr::V6(a) => [(a.to_bits() >> 64) as u64, a.to_bits() as u64],
+    }
+}
+
+fn address_of(words: [u64; 2], ipv6: bool) -> IpAddr {
+    let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
+    if ipv6 {
+        Ipv6Addr::from_bits(bits).into()
+    } else {
+        Ipv4Addr::from_bits(bits as u32).into()
+    }
+}
+
+/// A bijection that spreads every bit (the finisher of splitmix64).
+pub(super) const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// 24 bits over everything of line 0 that never changes while the connection lives.
+fn checksum(key: &[u64; 7], slot: u32, sequence: u32, flags: u64) -> u64 {
+    let start = mix(u64::from(slot) << 32 | u64::from(sequence)) ^ flags;
+    let sum = key.iter().fold(start, |sum, word| {
+        mix(sum.rotate_left(5) ^ word).wrapping_add(MAGIC)
+    });
+    mix(sum) >> 40
+}
+
+/// One entry's three lines.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'a> {
+    pub(super) shared: &'a Line,
+    pub(super) halves: [&'a Line; 2],
+}
+
+impl<'a> Entry<'a> {
+    /// The entry in `slot`, or `None` behind the last.
+    #[inline]
+    pub(super) fn at(words: &'a [AtomicU64], slot: u32) -> Option<Self> {
+        let start = HEADER + slot as usize * ENTRY;
+        let lines: &[Line; 3] = words.get(start..start + ENTRY)?.as_chunks().0.try_into().ok()?;
+        Some(Self {
+            shared: &lines[0],
+            halves: [&lines[1], &lines[2]],
+        })
+    }
+
+    #[inline]
+    pub(super) fn commit(self) -> Commit {
+        Commit(self.shared[0].load(Ordering::Acquire))
+    }
+
+    /// The line that packets of `direction` keep up to date.
+    #[inline]
+    pub(super) fn half(self, direction: Direction) -> HalfWords<'a> {
+        HalfWords(self.halves[direction as usize])
+    }
+
+    #[inline]
+    pub(super) fn protocol(self) -> u8 {
+        (self.shared[1].load(Ordering::Relaxed) >> 32) as u8
+    }
+
+    /// Without a lock: commit word and key as they were at one moment, or `None` where there is no connection or it
+    /// is being written.
+    pub(super) fn read(self) -> Option<(Commit, Key)> {
+        let commit = self.commit();
+        let key = if commit.is_committed() {
+            self.key(commit)?
+        } else {
+            return None;
+        };
+        fence(Ordering::Acquire);
+        let again = Commit(self.shared[0].load(Ordering::Relaxed));
+        (again.is_committed() && again.sequence() == commit.sequence()).then_some((again, key))
+    }
+
+    /// Under the shard's lock: the key as it stands there, whether or not it is damaged; `None` for an illegal zone.
+    pub(super) fn key(self, commit: Commit) -> Option<Key> {
+        let word = |i: usize| self.shared[i].load(Ordering::Relaxed);
+        let (ports, ipv6) = (word(1), commit.is_ipv6());
+        let tuple = Tuple {
+            protocol: (ports >> 32) as u8,
+            source: address_of([word(2), word(3)], ipv6),
+            destination: address_of([word(4), word(5)], ipv6),
+            source_port: (ports >> 16) as u16,
+            destination_port: ports as u16,
+        };
+        Some(Key {
+            zone: Vni::new((ports >> 40) as u32).ok()?,
+            tuple,
+            originator: PortIdentity::from_raw(word(6)),
+            responder: PortIdentity::from_raw(word(7)),
+            picked_up: commit.0 & PICKED_UP != 0,
+        })
+    }
+
+    /// Under the shard's lock: which way a packet with this tuple goes on this connection, `None` where it is of another.
+    pub(super) fn direction_of(self, commit: Commit, zone: Vni, tuple: &Tuple) -> Option<Direction> {
+        let key = self.key(commit)?;
+        if key.zone != zone {
+            None
+        } else if key.tuple == *tuple {
+            Some(Direction::Original)
+        } else if key.tuple == tuple.reversed() {
+            Some(Direction::Reply)
+        } else {
+            None
+        }
+    }
+
+    /// Under the shard's lock: writes a new connection into a free entry. The commit word comes last.
+    pub(super) fn write(self, slot: u32, key: &Key, state: TcpState, created: Ticks) -> ConnectionId {
+        let sequence = self.commit().sequence().max(1);
+        self.withdraw(sequence);
+        for (word, value) in self.shared[1..].iter().zip(key.words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        for half in self.halves {
+            half[0].store(u64::from(sequence) << 32, Ordering::Relaxed);
+            half[1..7]
+                .iter()
+                .for_each(|word| word.store(0, Ordering::Relaxed));
+            half[7].store(u64::from(created.0), Ordering::Relaxed);
+        }
+        self.shared[0].store(Commit::new(key, slot, sequence, state).0, Ordering::Release);
+        ConnectionId { slot, sequence }
+    }
+
+    /// Under the shard's lock: makes the entry free, and ids that point at it stale.
+    pub(super) fn free(self) {
+        let next = self.commit().sequence().wrapping_add(1).max(1);
+        self.withdraw(next);
+        for half in self.halves {
+            half[0].store(u64::from(next) << 32, Ordering::Relaxed);
+        }
+    }
+
+    fn withdraw(self, sequence: u32) {
+        self.shared[0].store(Commit::free(sequence).0, Ordering::Relaxed);
+        fence(Ordering::Release);
+    }
+
+    /// Under the shard's lock.
+    pub(super) fn set_tcp_state(self, state: TcpState) {
+        self.shared[0].store(self.commit().with_tcp_state(state).0, Ordering::Release);
+    }
+
+    /// At start: no time of the entry lies ahead of `now`.
+    pub(super) fn not_after(self, now: Ticks) {
+        let sequence = self.commit().sequence();
+        for half in Direction::BOTH.map(|d| self.half(d)) {
+            half.set_created(half.created().earlier(now));
+            if let Some(seen) = half.last_seen(sequence) {
+                half.set_last_seen(sequence, seen.earlier(now));
+            }
+        }
+    }
+
+    /// True where the checksum holds and both halves are of this connection. To be asked at start only.
+    pub(super) fn is_whole(self, slot: u32) -> bool {
+        let commit = self.commit();
+        let Some(key) = self.key(commit) else { return false };
+        let expected = Commit::new(&key, slot, commit.sequence(), commit.tcp_state());
+        let sequences = self
+            .halves
+            .iter()
+            .all(|h| h[0].load(Ordering::Relaxed) == u64::from(commit.sequence()) << 32);
+        commit.is_committed() && commit.sequence() != 0 && commit == expected && sequences
+    }
+}
+
+/// One of the two lines that packets write.
+#[derive(Clone, Copy)]
+pub(super) struct HalfWords<'a>(pub(super) &'a Line);
+
+impl HalfWords<'_> {
+    const LAST_SEEN: usize = 1;
+    const PACKETS: usize = 2;
+    const BYTES: usize = 3;
+    const FLAGS: usize = 4;
+    const WITNESS: usize = 5;
+    const EPOCH: usize = 7;
+
+    #[inline]
+    fn load(self, word: usize) -> u64 {
+        self.0[word].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn store(self, word: usize, value: u64) {
+        self.0[word].store(value, Ordering::Relaxed);
+    }
+
+    /// The low half of a word whose high half must be `sequence`: something else is from a worker that was late.
+    #[inline]
+    fn tagged(self, word: usize, sequence: u32) -> Option<u32> {
+        let value = self.load(word);
+        ((value >> 32) as u32 == sequence).then_some(value as u32)
+    }
+
+    #[inline]
+    pub(super) fn sequence(self) -> u32 {
+        (self.load(0) >> 32) as u32
+    }
+
+    /// One packet more. Plain loads and stores of one line: this half has one writer.
+    #[inline]
+    pub(super) fn touch(self, sequence: u32, now: Ticks, bytes: u32, tcp_flags: u8) {
+        let tag = u64::from(sequence) << 32;
+        self.store(Self::LAST_SEEN, tag | u64::from(now.0));
+        self.store(Self::PACKETS, self.load(Self::PACKETS).wrapping_add(1));
+        self.store(Self::BYTES, self.load(Self::BYTES).wrapping_add(u64::from(bytes)));
+        let seen = self.load(Self::FLAGS);
+        let kept = if seen >> 32 == u64::from(sequence) {
+            seen
+        } else {
+            tag
+        };
+        if seen != kept | u64::from(tcp_flags) {
+            self.store(Self::FLAGS, kept | u64::from(tcp_flags));
+        }
+    }
+
+    pub(super) fn last_seen(self, sequence: u32) -> Option<Ticks> {
+        self.tagged(Self::LAST_SEEN, sequence).map(Ticks)
+    }
+
+    pub(super) fn set_last_seen(self, sequence: u32, at: Ticks) {
+        self.store(Self::LAST_SEEN, u64::from(sequence) << 32 | u64::from(at.0));
+    }
+
+    pub(super) fn packets(self) -> u64 {
+        self.load(Self::PACKETS)
+    }
+
+    pub(super) fn bytes(self) -> u64 {
+        self.load(Self::BYTES)
+    }
+
+    pub(super) fn tcp_flags(self, sequence: u32) -> u8 {
+        self.tagged(Self::FLAGS, sequence).map_or(0, |flags| flags as u8)
+    }
+
+    pub(super) fn owner(self, sequence: u32) -> Option<u16> {
+        self.tagged(Self::FLAGS, sequence)
+            .and_then(|flags| ((flags >> 16) as u16).checked_sub(1))
+    }
+
+    pub(super) fn set_owner(self, sequence: u32, worker: u16) {
+        let flags = u64::from(self.tcp_flags(sequence));
+        let owner = u64::from(worker.saturating_add(1));
+        self.store(Self::FLAGS, u64::from(sequence) << 32 | owner << 16 | flags);
+    }
+
+    pub(super) fn created(self) -> Ticks {
+        Ticks(self.load(Self::EPOCH) as u32)
+    }
+
+    pub(super) fn set_created(self, at: Ticks) {
+        self.store(Self::EPOCH, self.load(Self::EPOCH) >> 32 << 32 | u64::from(at.0));
+    }
+
+    pub(super) fn witnesses(self, epoch: u32) -> Option<[Witness; 2]> {
+        let fresh = (self.load(Self::EPOCH) >> 32) as u32 == epoch;
+        fresh.then(|| [Self::WITNESS, Self::WITNESS + 1].map(|word| Witness::from_word(self.load(word))))
+    }
+
+    /// Under the shard's lock.
+    pub(super) fn set_witnesses(self, epoch: u32, witnesses: [Witness; 2]) {
+        let created = u64::from(self.created().0);
+        self.store(Self::EPOCH, created);
+        fence(Ordering::Release);
+        self.store(Self::WITNESS, witnesses[0].to_word());
+        self.store(Self::WITNESS + 1, witnesses[1].to_word());
+        self.0[Self::EPOCH].store(u64::from(epoch) << 32 | created, Ordering::Release);
+    }
+}

@@ -1,0 +1,166 @@
+//! How long a connection may be silent, by what was seen of it.
+//!
+//! | what was seen | default | where it comes from |
+//! |---|---|---|
+//! | TCP SYN only | 120 s | Linux; RFC 5382 REQ-5 asks translators for 4 min, but a retransmitted SYN makes it anew |
+//! | TCP SYN and SYN-ACK | 60 s | Linux; as above |
+//! | TCP established | 432,000 s (5 days) | Linux; RFC 5382 REQ-5: at least 2 h 4 min |
+//! | TCP FIN of one side | 240 s | RFC 5382 REQ-5: transitory at least 4 min (Linux: 120 s) |
+//! | TCP FIN of both sides | 60 s | Linux' CLOSE_WAIT (its LAST_ACK: 30 s) |
+//! | TCP TIME-WAIT | 120 s | Linux; RFC 9293's 2 MSL is 4 min |
+//! | TCP RST | 10 s | Linux |
+//! | UDP, no answer | 30 s | Linux |
+//! | UDP, answered | 120 s | Linux' stream; RFC 4787 REQ-5: at least 2 min |
+//! | UDP, answered and gone on for 2 s | 300 s | RFC 4787 REQ-5: 5 min recommended |
+//! | ICMP, ICMPv6 | 60 s | RFC 5508 REQ-2: at least 60 s (Linux: 30 s) |
+//! | any other protocol | 600 s | Linux' generic |
+
+use super::layout::{Entry, Ticks};
+use super::tcp::{TcpState, flag};
+use super::{Direction, protocol};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Silences in nanoseconds after which a connection is over. Legal: up to 26 days; longer ones count as 26 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP, only the originator's SYN was seen.
+    pub tcp_syn_sent: u64,
+    /// TCP, the handshake's last ACK is missing.
+    pub tcp_syn_received: u64,
+    /// TCP, established.
+    pub tcp_established: u64,
+    /// TCP, one side has sent FIN.
+    pub tcp_fin_wait: u64,
+    /// TCP, both sides have sent FIN.
+    pub tcp_closing: u64,
+    /// TCP, closed in order.
+    pub tcp_time_wait: u64,
+    /// TCP, reset.
+    pub tcp_closed: u64,
+    /// UDP that nobody has answered.
+    pub udp_unreplied: u64,
+    /// UDP that was answered.
+    pub udp_replied: u64,
+    /// UDP that was answered and went on for two seconds: a stream.
+    pub udp_assured: u64,
+    /// ICMP and ICMPv6.
+    pub icmp: u64,
+    /// Every other protocol.
+    pub other: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_syn_sent: 120 * SECOND,
+            tcp_syn_received: 60 * SECOND,
+            tcp_established: 432_000 * SECOND,
+            tcp_fin_wait: 240 * SECOND,
+            tcp_closing: 60 * SECOND,
+            tcp_time_wait: 120 * SECOND,
+            tcp_closed: 10 * SECOND,
+            udp_unreplied: 30 * SECOND,
+            udp_replied: 120 * SECOND,
+            udp_assured: 300 * SECOND,
+            icmp: 60 * SECOND,
+            other: 600 * SECOND,
+        }
+    }
+}
+
+/// How far a connection has come: what decides its timeout and whether it may make room for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// TCP without a whole handshake, or another protocol without an answer: gives way when the table is full.
+    HalfOpen,
+    /// Over: TCP after a RST or both FINs. Gives way too.
+    Over,
+    /// Answered, but nothing shows that it goes on.
+    Replied,
+    /// TCP established or half closed, or a stream of another protocol.
+    Assured,
+}
+
+impl Progress {
+    /// True where the connection may be dropped for a new one when there is no room.
+    pub fn gives_way(self) -> bool {
+        matches!(self, Progress::HalfOpen | Progress::Over)
+    }
+}
+
+/// What ageing needs to know of an entry.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    pub(super) protocol: u8,
+    pub(super) state: TcpState,
+    pub(super) progress: Progress,
+    pub(super) last_seen: Ticks,
+}
+
+impl Life {
+    pub(super) fn of(entry: Entry<'_>) -> Self {
+        let commit = entry.commit();
+        let (sequence, halves) = (
+            commit.sequence(),
+            [Direction::Original, Direction::Reply].map(|d| entry.half(d)),
+        );
+        let created = halves[0].created();
+        let [original, reply] = halves.map(|h| h.last_seen(sequence));
+        let last_seen = created
+            .later(original.unwrap_or(created))
+            .later(reply.unwrap_or(created));
+        // The handshake's last ACK may have gone by on the fast path; an originator's SYN carries none.
+        let acknowledged = halves[0].tcp_flags(sequence) & flag::ACK != 0;
+        let state = match commit.tcp_state() {
+            TcpState::SynReceived if acknowledged => TcpState::Established,
+            state => state,
+        };
+        let stream = original.is_some_and(|at| created.age(at) >= Ticks::at(2 * SECOND).0);
+        let progress = match state {
+            TcpState::None if reply.is_none() => Progress::HalfOpen,
+            TcpState::None if stream => Progress::Assured,
+            TcpState::None => Progress::Replied,
+            TcpState::SynSent | TcpState::SynReceived => Progress::HalfOpen,
+            TcpState::Closing | TcpState::TimeWait | TcpState::Closed => Progress::Over,
+            TcpState::Established | TcpState::FinWaitOriginal | TcpState::FinWaitReply => Progress::Assured,
+        };
+        Self {
+            protocol: entry.protocol(),
+            state,
+            progress,
+            last_seen,
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Ticks, timeouts: &Timeouts) -> bool {
+        self.last_seen.age(now) > ticks_of(timeouts.silence(self))
+    }
+}
+
+fn ticks_of(nanoseconds: u64) -> u32 {
+    u32::try_from(nanoseconds >> 20)
+        .unwrap_or(u32::MAX)
+        .min(u32::MAX / 2 - 1)
+}
+
+impl Timeouts {
+    fn silence(&self, life: &Life) -> u64 {
+        match (life.state, life.protocol) {
+            (TcpState::SynSent, _) => self.tcp_syn_sent,
+            (TcpState::SynReceived, _) => self.tcp_syn_received,
+            (TcpState::Established, _) => self.tcp_established,
+            (TcpState::FinWaitOriginal | TcpState::FinWaitReply, _) => self.tcp_fin_wait,
+            (TcpState::Closing, _) => self.tcp_closing,
+            (TcpState::TimeWait, _) => self.tcp_time_wait,
+            (TcpState::Closed, _) => self.tcp_closed,
+            (TcpState::None, protocol::UDP) => match life.progress {
+                Progress::Assured => self.udp_assured,
+                Progress::Replied | Progress::Over => self.udp_replied,
+                Progress::HalfOpen => self.udp_unreplied,
+            },
+            (TcpState::None, protocol::ICMP | protocol::ICMPV6) => self.icmp,
+            (TcpState::None, _) => self.other,
+        }
+    }
+}
