@@ -3,12 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use anet_packet::addr::Vni;
+use anet_packet::protocol;
+use anet_packet::tuple::Tuple;
 
 use super::header::Header;
 use super::layout::{Entry, Key, Ticks};
 use super::shard::{Hash, Shard};
 use super::timeouts::Life;
-use super::{ConnectionId, Connections, Direction, PortIdentity, TcpState, Tuple, protocol};
+use super::{ConnectionId, Connections, Direction, PortIdentity, TcpState};
 
 /// Fresh entries that a shard takes at a time.
 const BATCH: u32 = 16;
@@ -75,7 +77,7 @@ impl Connections {
     /// The connection of this packet: a new one, or the one that is there (two workers may meet here with packets of
     /// both directions: both get the same). Takes one shard's lock.
     pub fn create(&self, zone: Vni, tuple: &Tuple, new: New) -> Result<Created, CreateError> {
-        let hash = Hash::of(&self.seed, zone, tuple);
+        let hash = Hash::of(self.seed, zone, tuple);
         let mut shard = self.shard(hash).lock();
         if let Some(found) = self.find_in(&shard, hash, zone, tuple) {
             return Ok(Created {
@@ -198,7 +200,7 @@ impl Connections {
         if payer.is_some_and(|payer| payer != key.payer()) || !Life::of(entry).progress.gives_way() {
             return false;
         }
-        let its_hash = Hash::of(&self.seed, key.zone, &key.tuple);
+        let its_hash = Hash::of(self.seed, key.zone, &key.tuple);
         let its_shard = its_hash.shard(self.shards.len());
         if its_shard == hash.shard(self.shards.len()) {
             return self.release_if(shard, entry, its_hash, slot, commit.sequence());

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! line 0   word 0  commit     sequence 32 | checksum 24 | flags 8 (committed, IPv6, picked up, TCP state)
-//!          word 1  key        zone 24 | protocol 8 | originator's port 16 | responder's port 16
+//!          word 1  key        zone 24 | protocol 8 | originator's port 16 | responder's port, or ICMP's type, 16
 //!          word 2-3, 4-5      originator's address, responder's address
 //!          word 6, 7          the identities of the local ports on either side, 0 where it is remote
 //! line 1   the half originator → responder, line 2 the half responder → originator:
@@ -18,14 +18,13 @@
 //! writes leaves an entry without its committed flag, or, had anything else damaged it, one whose checksum is
 //! wrong: either is recognised at the next start. A word is never torn.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use anet_packet::addr::Vni;
+use anet_packet::tuple::Tuple;
 
 use super::identity::PortIdentity;
 use super::tcp::TcpState;
-use super::tuple::Tuple;
 use super::{ConnectionId, Direction, Witness};
 
 /// Words of a cache line.
@@ -96,7 +95,7 @@ pub(super) struct Commit(pub(super) u64);
 
 impl Commit {
     fn new(key: &Key, slot: u32, sequence: u32, state: TcpState) -> Self {
-        let ipv6 = if key.tuple.source.is_ipv6() { IPV6 } else { 0 };
+        let ipv6 = if key.tuple.family == 6 { IPV6 } else { 0 };
         let picked_up = if key.picked_up { PICKED_UP } else { 0 };
         let flags = COMMITTED | ipv6 | picked_up | (u64::from(state.code()) << STATE_SHIFT);
         let identity = flags & (IPV6 | PICKED_UP);
@@ -151,8 +150,8 @@ impl Key {
     }
 
     fn words(&self) -> [u64; 7] {
-        let [s0, s1] = address_words(self.tuple.source);
-        let [d0, d1] = address_words(self.tuple.destination);
+        let [s0, s1] = halves_of(self.tuple.source);
+        let [d0, d1] = halves_of(self.tuple.destination);
         [
             ports_word(self.zone, &self.tuple),
             s0,
@@ -165,27 +164,39 @@ impl Key {
     }
 }
 
+/// The port words: ICMP's two are the same, so its type takes the place of the second.
 fn ports_word(zone: Vni, tuple: &Tuple) -> u64 {
+    let second = if tuple.is_icmp() {
+        u16::from(tuple.icmp_type)
+    } else {
+        tuple.destination_port
+    };
     u64::from(zone.get()) << 40
         | u64::from(tuple.protocol) << 32
         | u64::from(tuple.source_port) << 16
-        | u64::from(tuple.destination_port)
+        | u64::from(second)
 }
 
-fn address_words(address: IpAddr) -> [u64; 2] {
-    match address {
-        IpAddr::V4(a) => [0, u64::from(a.to_bits())],
-        IpAddr::V6(a) => [(a.to_bits() >> 64) as u64, a.to_bits() as u64],
+fn tuple_of(ports: u64, source: [u64; 2], destination: [u64; 2], family: u8) -> Tuple {
+    let address = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
+    let mut tuple = Tuple {
+        source: address(source),
+        destination: address(destination),
+        source_port: (ports >> 16) as u16,
+        destination_port: ports as u16,
+        family,
+        protocol: (ports >> 32) as u8,
+        icmp_type: 0,
+    };
+    if tuple.is_icmp() {
+        tuple.icmp_type = ports as u8;
+        tuple.destination_port = tuple.source_port;
     }
+    tuple
 }
 
-fn address_of(words: [u64; 2], ipv6: bool) -> IpAddr {
-    let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
-    if ipv6 {
-        Ipv6Addr::from_bits(bits).into()
-    } else {
-        Ipv4Addr::from_bits(bits as u32).into()
-    }
+const fn halves_of(address: u128) -> [u64; 2] {
+    [(address >> 64) as u64, address as u64]
 }
 
 /// A bijection that spreads every bit (the finisher of splitmix64).
@@ -256,14 +267,9 @@ impl<'a> Entry<'a> {
     /// Under the shard's lock: the key as it stands there, whether or not it is damaged; `None` for an illegal zone.
     pub(super) fn key(self, commit: Commit) -> Option<Key> {
         let word = |i: usize| self.shared[i].load(Ordering::Relaxed);
-        let (ports, ipv6) = (word(1), commit.is_ipv6());
-        let tuple = Tuple {
-            protocol: (ports >> 32) as u8,
-            source: address_of([word(2), word(3)], ipv6),
-            destination: address_of([word(4), word(5)], ipv6),
-            source_port: (ports >> 16) as u16,
-            destination_port: ports as u16,
-        };
+        let family = if commit.is_ipv6() { 6 } else { 4 };
+        let ports = word(1);
+        let tuple = tuple_of(ports, [word(2), word(3)], [word(4), word(5)], family);
         Some(Key {
             zone: Vni::new((ports >> 40) as u32).ok()?,
             tuple,

@@ -27,9 +27,8 @@ mod recover;
 mod shard;
 mod snapshot;
 mod statistics;
-pub mod tcp;
+mod tcp;
 mod timeouts;
-mod tuple;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +37,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anet_packet::addr::Vni;
-use foldhash::quality::FixedState;
+use anet_packet::tuple::Tuple;
 
 pub use age::Aged;
 pub use create::{CreateError, Created, New};
@@ -50,7 +49,6 @@ pub use snapshot::{Connection, Filter, HalfSnapshot};
 pub use statistics::{CloseReason, Statistics};
 pub use tcp::TcpState;
 pub use timeouts::{Progress, Timeouts};
-pub use tuple::Tuple;
 
 use budget::Budgets;
 use layout::Entry;
@@ -80,13 +78,6 @@ impl Witness {
             generation: word as u32,
         }
     }
-}
-
-mod protocol {
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const ICMPV6: u8 = 58;
 }
 
 /// Names a connection for as long as it lives: an entry that is used again has another sequence.
@@ -157,7 +148,7 @@ pub struct Connections {
     words: Words,
     capacity: u32,
     epoch: u32,
-    seed: FixedState,
+    seed: u64,
     shards: Box<[ShardLock]>,
     /// Entries that were ever used, and how many of them the header tells of.
     used: Mutex<create::Used>,
@@ -173,7 +164,7 @@ pub struct Connections {
 impl Connections {
     /// The connection that a packet with this tuple belongs to, in either direction. Takes one shard's lock.
     pub fn find(&self, zone: Vni, tuple: &Tuple) -> Option<Found> {
-        let hash = Hash::of(&self.seed, zone, tuple);
+        let hash = Hash::of(self.seed, zone, tuple);
         let shard = self.shard(hash).lock();
         self.find_in(&shard, hash, zone, tuple)
     }
@@ -316,7 +307,7 @@ impl Connections {
         if commit.sequence() != id.sequence {
             return None;
         }
-        let hash = Hash::of(&self.seed, key.zone, &key.tuple);
+        let hash = Hash::of(self.seed, key.zone, &key.tuple);
         let mut shard = self.shard(hash).lock();
         let commit = entry.commit();
         (commit.is_committed() && commit.sequence() == id.sequence).then(|| action(&mut shard, entry, hash))

@@ -3,8 +3,6 @@
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 
-use foldhash::quality::FixedState;
-
 use super::budget::Budgets;
 use super::create::Used;
 use super::header::{Header, OpenError};
@@ -33,7 +31,7 @@ impl Connections {
             words,
             capacity,
             epoch,
-            seed: FixedState::with_seed(config.seed),
+            seed: config.seed,
             shards: (0..shards).map(|_| ShardLock::default()).collect(),
             used: Mutex::new(Used { next: 0, mark }),
             walk_end: AtomicU32::new(0),
@@ -88,7 +86,7 @@ impl Connections {
         let Some((_, key)) = entry.read() else {
             return false;
         };
-        let hash = Hash::of(&self.seed, key.zone, &key.tuple);
+        let hash = Hash::of(self.seed, key.zone, &key.tuple);
         let mut shard = self.shard(hash).lock();
         if self.find_in(&shard, hash, key.zone, &key.tuple).is_some() {
             return false;

@@ -1,31 +1,21 @@
 //! A shard: the part of the index, and of the free entries, behind one lock. Private to the process.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hasher};
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use anet_packet::addr::Vni;
-use foldhash::quality::FixedState;
+use anet_packet::tuple::Tuple;
 use hashbrown::HashTable;
 
-use super::tuple::Tuple;
+use super::layout::mix;
 
 /// The hash of a connection: the same for both of its directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Hash(u64);
 
 impl Hash {
-    pub(super) fn of(seed: &FixedState, zone: Vni, tuple: &Tuple) -> Self {
-        let source = endpoint(tuple.source, tuple.source_port);
-        let destination = endpoint(tuple.destination, tuple.destination_port);
-        let mut hasher = seed.build_hasher();
-        hasher.write_u64(u64::from(zone.get()) << 8 | u64::from(tuple.protocol));
-        for (address, port) in [source.min(destination), source.max(destination)] {
-            hasher.write_u128(address);
-            hasher.write_u32(port);
-        }
-        Self(hasher.finish())
+    pub(super) const fn of(seed: u64, zone: Vni, tuple: &Tuple) -> Self {
+        Self(mix(tuple.symmetric_hash(seed) ^ (zone.get() as u64) << 32))
     }
 
     fn tag(self) -> u32 {
@@ -34,14 +24,6 @@ impl Hash {
 
     pub(super) fn shard(self, shards: usize) -> usize {
         (self.0 >> 40) as usize & (shards - 1)
-    }
-}
-
-/// Address and port of one side; the port's upper bits tell the families apart.
-fn endpoint(address: IpAddr, port: u16) -> (u128, u32) {
-    match address {
-        IpAddr::V4(a) => (u128::from(a.to_bits()), u32::from(port)),
-        IpAddr::V6(a) => (a.to_bits(), u32::from(port) | 1 << 16),
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use anet_packet::addr::Vni;
+use anet_packet::tuple::Tuple;
 
 use super::layout::{Entry, Ticks};
 use super::timeouts::Life;
-use super::{ConnectionId, Connections, Direction, PortIdentity, Progress, TcpState, Tuple};
+use super::{ConnectionId, Connections, Direction, PortIdentity, Progress, TcpState};
 
 /// A copy of a connection. Zone, tuple and ports are of one moment; counters may be a packet apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,9 +78,9 @@ impl Filter {
                 .port
                 .is_none_or(|wanted| wanted == *originator || wanted == *responder)
             && self.protocol.is_none_or(|wanted| wanted == tuple.protocol)
-            && self
-                .address
-                .is_none_or(|wanted| wanted == tuple.source || wanted == tuple.destination)
+            && self.address.is_none_or(|wanted| {
+                wanted == tuple.source_address() || wanted == tuple.destination_address()
+            })
     }
 }
 

@@ -8,19 +8,9 @@
 //!     any state ─RST▶ Closed          a SYN in TimeWait or Closed is a new connection: see `TcpState::reopens`
 //! ```
 
-use super::Direction;
+use anet_packet::tcp::flag;
 
-/// Flags of the TCP header as bits of its byte 13 (RFC 9293 section 3.1).
-pub mod flag {
-    /// No more data from the sender.
-    pub const FIN: u8 = 0x01;
-    /// Synchronize sequence numbers.
-    pub const SYN: u8 = 0x02;
-    /// Reset the connection.
-    pub const RST: u8 = 0x04;
-    /// The acknowledgment field is significant.
-    pub const ACK: u8 = 0x10;
-}
+use super::Direction;
 
 /// Where a connection is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -15,9 +15,12 @@
 //! | ICMP, ICMPv6 | 60 s | RFC 5508 REQ-2: at least 60 s (Linux: 30 s) |
 //! | any other protocol | 600 s | Linux' generic |
 
+use anet_packet::protocol;
+use anet_packet::tcp::flag;
+
+use super::Direction;
 use super::layout::{Entry, Ticks};
-use super::tcp::{TcpState, flag};
-use super::{Direction, protocol};
+use super::tcp::TcpState;
 
 const SECOND: u64 = 1_000_000_000;
 

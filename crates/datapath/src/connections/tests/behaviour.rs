@@ -1,7 +1,8 @@
 //! What the table promises, one promise a test.
 
-use super::super::protocol::{ICMP, TCP, UDP};
-use super::super::tcp::flag;
+use anet_packet::protocol::{ICMP, TCP, UDP};
+use anet_packet::tcp::flag;
+
 use super::*;
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod behaviour;
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anet_packet::addr::Vni;
@@ -41,11 +40,21 @@ pub(super) fn table(capacity: u32) -> Connections {
 
 pub(super) fn tuple(protocol: u8, n: u32) -> Tuple {
     Tuple {
-        protocol,
-        source: IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + (n >> 16))),
-        destination: IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)),
+        source: 0xffff_0a00_0000 + u128::from(n >> 16),
+        destination: 0xffff_0a01_0001,
         source_port: n as u16,
-        destination_port: 80,
+        destination_port: if protocol == anet_packet::protocol::ICMP {
+            n as u16
+        } else {
+            80
+        },
+        family: 4,
+        protocol,
+        icmp_type: if protocol == anet_packet::protocol::ICMP {
+            8
+        } else {
+            0
+        },
     }
 }
 
@@ -54,7 +63,7 @@ pub(super) fn new() -> New {
         originator: PortIdentity::from_raw(1),
         responder: PortIdentity::REMOTE,
         limit: u32::MAX,
-        tcp_flags: tcp::flag::SYN,
+        tcp_flags: anet_packet::tcp::flag::SYN,
         picked_up: false,
         now: NOW,
     }
