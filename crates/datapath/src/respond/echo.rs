@@ -5,24 +5,15 @@
 
 use std::net::IpAddr;
 
-use anet_memory::buffer::Checksum;
 use anet_packet::addr::Mac;
+use anet_packet::build::{self, Stations};
+use anet_packet::{Fragment, Kind, icmp, icmpv6};
 
-use super::frame::{
-    self, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, Ipv4, Ipv6, PROTOCOL_ICMP, PROTOCOL_ICMPV6, Route,
-};
 use super::owner::{self, Owner};
-use super::{Outcome, PortView, REQUEST_MAX, Refusal, Reply, Request};
+use super::{Outcome, PortView, Refusal, Reply, Request, classify, frame};
 
-pub(super) const ECHO_REQUEST_V4: u8 = 8;
-pub(super) const ECHO_REQUEST_V6: u8 = 128;
-const ECHO_REPLY_V4: u8 = 0;
-const ECHO_REPLY_V6: u8 = 129;
-/// Identifier and sequence number are there.
-const ECHO_LENGTH: usize = 8;
-
-/// Answers an echo request to an address of the service. Requests longer than [`REQUEST_MAX`] or in fragments are
-/// refused.
+/// Answers an echo request to an address of the service. Requests longer than [`super::REQUEST_MAX`] are refused;
+/// fragments are not for us.
 pub fn respond(
     request: Request<'_>,
     port: &PortView<'_>,
@@ -39,93 +30,78 @@ fn decide(
     resolve: impl Fn(IpAddr) -> Option<Mac>,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Refusal> {
-    let ethernet = Ethernet::parse(request.bytes)?;
-    if ethernet.destination != port.service_mac {
+    let ethernet = request.ethernet()?;
+    let is_echo = classify::service(request.layout) == Some(classify::Service::Echo);
+    let whole = request.layout.fragment == Fragment::None;
+    if !is_echo || !whole || ethernet.destination() != port.service_mac {
         return Ok(Outcome::NotForUs);
     }
-    let ours = |address| owner::of(address, ethernet.source, port, &resolve) == Some(Owner::Service);
-    match ethernet.ethertype {
-        ETHERTYPE_IPV4 => echo_v4(request, &ethernet, port.service_mac, ours, out),
-        ETHERTYPE_IPV6 => echo_v6(request, &ethernet, port.service_mac, ours, out),
-        _ => Ok(Outcome::NotForUs),
+    let ours = |address| owner::of(address, ethernet.source(), port, &resolve) == Some(Owner::Service);
+    let stations = Stations {
+        destination: ethernet.source(),
+        source: port.service_mac,
+    };
+    match request.layout.kind {
+        Kind::Ipv4 => echo_v4(request, stations, ours, out),
+        _ => echo_v6(request, stations, ours, out),
     }
 }
 
 fn echo_v4(
     request: Request<'_>,
-    ethernet: &Ethernet<'_>,
-    service_mac: Mac,
+    stations: Stations,
     ours: impl Fn(IpAddr) -> bool,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Refusal> {
-    let packet = Ipv4::parse(ethernet.payload)?;
-    let is_echo = packet.protocol == PROTOCOL_ICMP && packet.payload.first() == Some(&ECHO_REQUEST_V4);
-    if packet.fragment || !is_echo || !ours(IpAddr::V4(packet.destination)) {
+    let packet = request.ipv4()?;
+    if !ours(IpAddr::V4(packet.destination())) {
         return Ok(Outcome::NotForUs);
     }
-    check(request, packet.payload, || {
-        frame::fold(frame::sum(0, packet.payload)) == 0xffff
-    })?;
-    if !packet.header_is_sound() {
-        return Err(Refusal::BadChecksum);
+    let message = request.icmp()?;
+    if message.code() != 0 || packet.source().is_unspecified() {
+        return Err(Refusal::BadHeader);
     }
-    if packet.source.is_unspecified() || packet.source.is_multicast() || packet.source.is_broadcast() {
-        return Err(Refusal::BadAddress);
-    }
-    let mut message = packet.payload.to_vec();
-    message[..4].copy_from_slice(&[ECHO_REPLY_V4, 0, 0, 0]);
-    let checksum = !frame::fold(frame::sum(0, &message));
-    message[2..4].copy_from_slice(&checksum.to_be_bytes());
-    let route = Route {
-        source_mac: service_mac,
-        destination_mac: ethernet.source,
-        source: packet.destination,
-        destination: packet.source,
+    let rest = identity(message.identifier(), message.sequence());
+    let header = icmp::Header {
+        kind: icmp::kind::ECHO_REPLY,
+        code: 0,
+        rest,
     };
-    frame::write_ipv4(out, route, PROTOCOL_ICMP, &message);
+    let (source, destination) = (packet.destination(), packet.source());
+    frame::write(out, |frame| {
+        build::icmp(frame, stations, source, destination, &header, message.payload())
+    })?;
     Ok(Outcome::Reply(Reply::Echo))
 }
 
 fn echo_v6(
     request: Request<'_>,
-    ethernet: &Ethernet<'_>,
-    service_mac: Mac,
+    stations: Stations,
     ours: impl Fn(IpAddr) -> bool,
     out: &mut Vec<u8>,
 ) -> Result<Outcome, Refusal> {
-    let packet = Ipv6::parse(ethernet.payload)?;
-    let is_echo = packet.protocol == PROTOCOL_ICMPV6 && packet.payload.first() == Some(&ECHO_REQUEST_V6);
-    if packet.fragment || !is_echo || !ours(IpAddr::V6(packet.destination)) {
+    let packet = request.ipv6()?;
+    if !ours(IpAddr::V6(packet.destination())) {
         return Ok(Outcome::NotForUs);
     }
-    check(request, packet.payload, || packet.checksum_is_sound())?;
-    if packet.source.is_unspecified() || packet.source.is_multicast() {
-        return Err(Refusal::BadAddress);
+    let message = request.icmpv6()?;
+    if message.code() != 0 || packet.source().is_unspecified() {
+        return Err(Refusal::BadHeader);
     }
-    let mut message = packet.payload.to_vec();
-    message[..4].copy_from_slice(&[ECHO_REPLY_V6, 0, 0, 0]);
-    let route = Route {
-        source_mac: service_mac,
-        destination_mac: ethernet.source,
-        source: packet.destination,
-        destination: packet.source,
+    let rest = identity(message.identifier(), message.sequence());
+    let header = icmpv6::Header {
+        kind: icmpv6::kind::ECHO_REPLY,
+        code: 0,
+        rest,
     };
-    frame::write_icmp_v6(out, route, 64, &mut message);
+    let (source, destination) = (packet.destination(), packet.source());
+    frame::write(out, |frame| {
+        build::icmpv6(frame, stations, source, destination, &header, message.payload())
+    })?;
     Ok(Outcome::Reply(Reply::Echo))
 }
 
-fn check(request: Request<'_>, message: &[u8], sound: impl Fn() -> bool) -> Result<(), Refusal> {
-    if message.len() < ECHO_LENGTH {
-        return Err(Refusal::Truncated);
-    }
-    if message.len() > REQUEST_MAX {
-        return Err(Refusal::TooLong);
-    }
-    if message.get(1) != Some(&0) {
-        return Err(Refusal::BadHeader);
-    }
-    if request.checksum == Checksum::Unknown && !sound() {
-        return Err(Refusal::BadChecksum);
-    }
-    Ok(())
+fn identity(identifier: u16, sequence: u16) -> [u8; 4] {
+    let ([i0, i1], [s0, s1]) = (identifier.to_be_bytes(), sequence.to_be_bytes());
+    [i0, i1, s0, s1]
 }

@@ -28,6 +28,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anet_memory::buffer::Checksum;
 use anet_packet::addr::Mac;
+use anet_packet::{Layout, Malformed};
 
 pub use view::{PortView, SubnetView};
 
@@ -46,11 +47,13 @@ pub const REQUEST_MAX: usize = 1514;
 /// Bytes of the longest reply, Ethernet header included. Echo replies are as long as their request.
 pub const REPLY_MAX: usize = 1514;
 
-/// A frame that a guest sent.
+/// A frame that a guest sent, its form checked by [`anet_packet::layout`].
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// From the first byte of the Ethernet header; padding behind the packet is allowed.
+    /// The frame's head, from the first byte of the Ethernet header; padding behind the packet is allowed.
     pub bytes: &'a [u8],
+    /// Where its headers are.
+    pub layout: &'a Layout,
     /// What is known of its transport checksum: only [`Checksum::Unknown`] is verified here.
     pub checksum: Checksum,
 }
@@ -118,21 +121,21 @@ pub enum Silence {
 /// What is wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
-    /// Shorter than its headers say.
-    #[error("the frame is shorter than its headers say")]
+    /// The frame's form, or that of a neighbor discovery message, is wrong.
+    #[error("malformed: {0}")]
+    Malformed(Malformed),
+    /// A DHCP message shorter than its fixed part.
+    #[error("the message is shorter than its fixed part")]
     Truncated,
-    /// Longer than [`REQUEST_MAX`].
+    /// Longer than [`REQUEST_MAX`], or not all in the packet's head.
     #[error("the request is longer than 1514 bytes")]
     TooLong,
     /// A field of a fixed header has a value that its RFC forbids.
     #[error("a header field has an illegal value")]
     BadHeader,
-    /// IPv4 header, UDP, ICMP or ICMPv6 checksum.
+    /// UDP, ICMP or ICMPv6 checksum.
     #[error("the checksum is wrong")]
     BadChecksum,
-    /// ND hop limit other than 255 (RFC 4861, 6.1 and 7.1).
-    #[error("the hop limit of a neighbor discovery message is not 255")]
-    BadHopLimit,
     /// A fragment, or ND or DHCPv6 behind extension headers (RFC 6980).
     #[error("the message is fragmented or stands behind extension headers")]
     Fragmented,
@@ -159,6 +162,12 @@ pub enum Refusal {
     ReplyTooLong,
 }
 
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Refusal::Malformed(malformed)
+    }
+}
+
 impl From<Refusal> for Outcome {
     fn from(refusal: Refusal) -> Self {
         Outcome::Refused(refusal)
@@ -174,7 +183,7 @@ pub fn answer(
     resolve: impl Fn(IpAddr) -> Option<Mac>,
     out: &mut Vec<u8>,
 ) -> Outcome {
-    match classify::service(request.bytes) {
+    match classify::service(request.layout) {
         Some(classify::Service::Arp) => arp::respond(request, port, resolve, out),
         Some(classify::Service::NeighborDiscovery) => neighbor::respond(request, port, resolve, out),
         Some(classify::Service::DhcpV4) => dhcp_v4::respond(request, port, out),

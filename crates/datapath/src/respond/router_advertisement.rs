@@ -5,31 +5,39 @@
 
 use std::net::Ipv6Addr;
 
-use anet_packet::addr::{IpPrefix, Mac};
+use anet_packet::addr::Mac;
+use anet_packet::ethernet::{self, ethertype};
+use anet_packet::ndp::{AdvertisedPrefix, RouterAdvertisement};
+use anet_packet::{icmpv6, ipv6, protocol};
 
-use super::frame::{self, Route};
-use super::neighbor::{ALL_NODES, HOP_LIMIT, ROUTER_ADVERTISEMENT};
-use super::{Outcome, PortView, Reply, Silence, SubnetView};
+use super::neighbor::ALL_NODES;
+use super::{Outcome, PortView, Refusal, Reply, Silence, SubnetView, frame};
 
 /// Seconds between unsolicited advertisements to a port, at most (RFC 4861's default MaxRtrAdvInterval).
 pub const INTERVAL_S: u64 = 600;
 
 /// Seconds that a default router and a name server are good for: three intervals.
-const ROUTER_LIFETIME_S: u16 = 1_800;
+const LIFETIME_S: u16 = 1_800;
 /// Seconds that a prefix counts as on-link (RFC 4861, 6.2.1).
 const PREFIX_VALID_S: u32 = 2_592_000;
 const PREFIX_PREFERRED_S: u32 = 604_800;
+/// The hop limit that hosts are told to use.
 const CURRENT_HOP_LIMIT: u8 = 64;
-const FLAG_MANAGED: u8 = 0x80;
-const FLAG_OTHER: u8 = 0x40;
-const FLAG_ON_LINK: u8 = 0x80;
-/// Bytes of the longest message: what every IPv6 link carries (RFC 8200, 5), less the IPv6 header.
-const MESSAGE_MAX: usize = 1_240;
+/// What no router leaves untouched (RFC 4861, 3.1).
+const HOP_LIMIT: u8 = 255;
+/// Bytes of the longest message behind the ICMPv6 header: what every IPv6 link carries (RFC 8200, 5), less headers.
+const BODY_MAX: usize = 1_280 - ipv6::HEADER_LEN - icmpv6::HEADER_LEN;
+/// Prefixes announced; they leave room for name servers.
+const PREFIXES_MAX: usize = 16;
+/// Name servers announced per subnet; resolvers use no more than three.
+const NAME_SERVERS_MAX: usize = 8;
+/// Option type of name servers (RFC 8106, 5.1).
+const OPTION_NAME_SERVERS: u8 = 25;
 
 /// Writes the advertisement that is sent to a port without being asked: when it comes up, when its subnets change, and
 /// every [`INTERVAL_S`].
 pub fn unsolicited(port: &PortView<'_>, out: &mut Vec<u8>) -> Outcome {
-    solicited(port, ALL_NODES, frame::multicast_mac(ALL_NODES), out)
+    solicited(port, ALL_NODES, frame::multicast_mac(ALL_NODES), out).unwrap_or_else(Outcome::Refused)
 }
 
 /// Writes the advertisement for one address.
@@ -38,21 +46,37 @@ pub(super) fn solicited(
     destination: Ipv6Addr,
     destination_mac: Mac,
     out: &mut Vec<u8>,
-) -> Outcome {
+) -> Result<Outcome, Refusal> {
     out.clear();
     if port.dhcp_v6_subnets().next().is_none() {
-        return Outcome::Silent(Silence::NothingToAdvertise);
+        return Ok(Outcome::Silent(Silence::NothingToAdvertise));
     }
-    let mut message = message(port);
+    let (word, body) = message(port);
     let source = port.service_mac.link_local();
-    let route = Route {
-        source_mac: port.service_mac,
-        destination_mac,
+    let header = icmpv6::Header {
+        kind: icmpv6::kind::ROUTER_ADVERTISEMENT,
+        code: 0,
+        rest: word,
+    };
+    let packet = ipv6::Header {
+        traffic_class: 0,
+        flow_label: 0,
+        payload_length: (icmpv6::HEADER_LEN + body.len()) as u16,
+        next_header: protocol::ICMPV6,
+        hop_limit: HOP_LIMIT,
         source,
         destination,
     };
-    frame::write_icmp_v6(out, route, HOP_LIMIT, &mut message);
-    Outcome::Reply(Reply::RouterAdvertisement)
+    let frame = ethernet::Header {
+        destination: destination_mac,
+        source: port.service_mac,
+        ethertype: ethertype::IPV6,
+    };
+    out.extend_from_slice(&frame.to_bytes());
+    out.extend_from_slice(&packet.to_bytes());
+    out.extend_from_slice(&header.to_bytes(source, destination, &body));
+    out.extend_from_slice(&body);
+    Ok(Outcome::Reply(Reply::RouterAdvertisement))
 }
 
 /// True where the advertisement offers a default router.
@@ -60,75 +84,50 @@ pub(super) fn is_default_router(port: &PortView<'_>) -> bool {
     port.dhcp_v6_subnets().any(|subnet| subnet.gateway.is_some())
 }
 
-fn message(port: &PortView<'_>) -> Vec<u8> {
-    let lifetime = if is_default_router(port) {
-        ROUTER_LIFETIME_S
-    } else {
-        0
+/// The word behind the checksum, and what follows it.
+fn message(port: &PortView<'_>) -> ([u8; 4], Vec<u8>) {
+    let prefixes: Vec<AdvertisedPrefix> = port
+        .dhcp_v6_subnets()
+        .take(PREFIXES_MAX)
+        .map(advertised)
+        .collect();
+    let advertisement = RouterAdvertisement {
+        hop_limit: CURRENT_HOP_LIMIT,
+        is_managed: true,
+        is_other: true,
+        lifetime_seconds: if is_default_router(port) { LIFETIME_S } else { 0 },
+        mac: port.service_mac,
+        mtu: port.mtu.get(),
+        prefixes: &prefixes,
     };
-    let mut message = vec![
-        ROUTER_ADVERTISEMENT,
-        0,
-        0,
-        0,
-        CURRENT_HOP_LIMIT,
-        FLAG_MANAGED | FLAG_OTHER,
-    ];
-    message.extend_from_slice(&lifetime.to_be_bytes());
-    // Reachable time and retransmission timer: unspecified.
-    message.extend_from_slice(&[0; 8]);
-    push(&mut message, &source_link_layer(port.service_mac));
-    push(&mut message, &mtu(port));
-    for subnet in port.dhcp_v6_subnets() {
-        push(&mut message, &prefix_information(subnet.prefix));
+    let mut body = advertisement.fixed_body().to_vec();
+    body.extend(advertisement.prefix_options().flatten());
+    for option in port.dhcp_v6_subnets().filter_map(name_servers) {
+        if body.len() + option.len() <= BODY_MAX {
+            body.extend(option);
+        }
     }
-    for subnet in port.dhcp_v6_subnets() {
-        push(&mut message, &name_servers(subnet));
-    }
-    message
+    (advertisement.word(), body)
 }
 
-/// Appends an option where it still fits.
-fn push(message: &mut Vec<u8>, option: &[u8]) {
-    if message.len() + option.len() <= MESSAGE_MAX {
-        message.extend_from_slice(option);
+fn advertised(subnet: &SubnetView<'_>) -> AdvertisedPrefix {
+    AdvertisedPrefix {
+        prefix: subnet.prefix,
+        is_on_link: true,
+        is_autonomous: false,
+        valid_seconds: PREFIX_VALID_S,
+        preferred_seconds: PREFIX_PREFERRED_S,
     }
 }
 
-fn source_link_layer(mac: Mac) -> [u8; 8] {
-    let [a, b, c, d, e, f] = mac.0;
-    [1, 1, a, b, c, d, e, f]
-}
-
-fn mtu(port: &PortView<'_>) -> [u8; 8] {
-    let [high, low] = port.mtu.get().to_be_bytes();
-    [5, 1, 0, 0, 0, 0, high, low]
-}
-
-fn prefix_information(prefix: IpPrefix) -> Vec<u8> {
-    let std::net::IpAddr::V6(address) = prefix.address() else {
-        return Vec::new();
-    };
-    let mut option = vec![3, 4, prefix.length(), FLAG_ON_LINK];
-    option.extend_from_slice(&PREFIX_VALID_S.to_be_bytes());
-    option.extend_from_slice(&PREFIX_PREFERRED_S.to_be_bytes());
-    option.extend_from_slice(&[0; 4]);
-    option.extend_from_slice(&address.octets());
-    option
-}
-
-/// Recursive DNS server option (RFC 8106, 5.1), or nothing where the subnet has none.
-fn name_servers(subnet: &SubnetView<'_>) -> Vec<u8> {
-    /// Name servers announced per subnet; resolvers use no more than three.
-    const SERVERS_MAX: usize = 8;
-    let servers: Vec<Ipv6Addr> = subnet.dns_v6().take(SERVERS_MAX).collect();
+/// The option that names a subnet's name servers, where it has any.
+fn name_servers(subnet: &SubnetView<'_>) -> Option<Vec<u8>> {
+    let servers: Vec<Ipv6Addr> = subnet.dns_v6().take(NAME_SERVERS_MAX).collect();
     if servers.is_empty() {
-        return Vec::new();
+        return None;
     }
-    let mut option = vec![25, 1 + 2 * servers.len() as u8, 0, 0];
-    option.extend_from_slice(&u32::from(ROUTER_LIFETIME_S).to_be_bytes());
-    for server in servers {
-        option.extend_from_slice(&server.octets());
-    }
-    option
+    let mut option = vec![OPTION_NAME_SERVERS, 1 + 2 * servers.len() as u8, 0, 0];
+    option.extend_from_slice(&u32::from(LIFETIME_S).to_be_bytes());
+    option.extend(servers.iter().flat_map(|server| server.octets()));
+    Some(option)
 }

@@ -9,15 +9,11 @@
 mod message;
 mod reply;
 
-use std::net::Ipv4Addr;
-
-use anet_memory::buffer::Checksum;
+use std::net::{IpAddr, Ipv4Addr};
 
 use self::message::Message;
 use self::reply::Answer;
-use super::classify::DHCP_V4_SERVER_PORT;
-use super::frame::{ETHERTYPE_IPV4, Ethernet, Ipv4, PROTOCOL_UDP, Udp};
-use super::{Outcome, PortView, REQUEST_MAX, Refusal, Reply, Request, Silence, SubnetView};
+use super::{Outcome, PortView, Refusal, Reply, Request, Silence, SubnetView, classify};
 
 /// Message types (RFC 2132, 9.6).
 mod kind {
@@ -46,37 +42,19 @@ pub fn respond(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> 
 }
 
 fn decide(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> Result<Outcome, Refusal> {
-    let ethernet = Ethernet::parse(request.bytes)?;
-    if ethernet.ethertype != ETHERTYPE_IPV4 {
+    if !classify::is_dhcp_request_v4(request.layout) {
         return Ok(Outcome::NotForUs);
     }
-    let packet = Ipv4::parse(ethernet.payload)?;
-    if packet.protocol != PROTOCOL_UDP || !packet.first || !is_for_us(packet.destination, port) {
+    let packet = request.ipv4()?;
+    if !is_for_us(packet.destination(), port) {
         return Ok(Outcome::NotForUs);
     }
-    let datagram = Udp::parse(packet.payload);
-    if let Ok(datagram) = &datagram
-        && datagram.destination != DHCP_V4_SERVER_PORT
-    {
-        return Ok(Outcome::NotForUs);
-    }
-    if packet.fragment {
-        return Err(Refusal::Fragmented);
-    }
-    let datagram = datagram?;
-    if request.bytes.len() > REQUEST_MAX {
-        return Err(Refusal::TooLong);
-    }
-    let sound = request.checksum != Checksum::Unknown || datagram.checksum_is_sound_v4(&packet);
-    if !packet.header_is_sound() || !sound {
-        return Err(Refusal::BadChecksum);
-    }
-    let message = Message::parse(datagram.payload)?;
+    let message = Message::parse(request.datagram()?)?;
     if message.client_mac != port.mac {
         return Err(Refusal::ForeignClient);
     }
     let (address, subnet) = port.lease_v4().ok_or(Refusal::NoAddress)?;
-    serve(&message, packet.source, Lease { address, subnet }, port, out)
+    serve(&message, packet.source(), Lease { address, subnet }, port, out)
 }
 
 /// Broadcasts, and unicasts to a server identifier of ours (renewals).
@@ -84,7 +62,7 @@ fn is_for_us(destination: Ipv4Addr, port: &PortView<'_>) -> bool {
     port.dhcp_v4_subnets().any(|subnet| {
         destination.is_broadcast()
             || destination == subnet.server_v4()
-            || std::net::IpAddr::V4(destination) == subnet.prefix.last()
+            || IpAddr::V4(destination) == subnet.prefix.last()
     })
 }
 

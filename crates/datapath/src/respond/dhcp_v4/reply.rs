@@ -1,12 +1,12 @@
 //! The server's side of a DHCPv4 conversation, written: fixed part, options, and where the datagram goes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 use anet_packet::addr::Mac;
+use anet_packet::build::{self, Stations};
 
 use super::super::classify::{DHCP_V4_CLIENT_PORT, DHCP_V4_SERVER_PORT};
-use super::super::frame::{self, Route};
-use super::super::{PortView, Refusal, SubnetView};
+use super::super::{PortView, Refusal, SubnetView, frame};
 use super::message::{MAGIC_COOKIE, Message, OPERATION_REPLY, code};
 use super::{Lease, kind};
 
@@ -67,14 +67,15 @@ pub(super) fn write(
     }
     let message = options.finish();
     let (destination, destination_mac) = destination(answer, request, source, lease);
-    let route = Route {
-        source_mac: port.service_mac,
-        destination_mac,
-        source: lease.subnet.server_v4(),
-        destination,
+    let stations = Stations {
+        destination: destination_mac,
+        source: port.service_mac,
     };
-    frame::write_udp_v4(out, route, (DHCP_V4_SERVER_PORT, DHCP_V4_CLIENT_PORT), &message);
-    Ok(())
+    let source = SocketAddrV4::new(lease.subnet.server_v4(), DHCP_V4_SERVER_PORT);
+    let destination = SocketAddrV4::new(destination, DHCP_V4_CLIENT_PORT);
+    frame::write(out, |frame| {
+        build::udp_v4(frame, stations, source, destination, &message)
+    })
 }
 
 /// RFC 2131, 4.1: to `ciaddr` where the client has an address; else broadcast where it asks for that or is told no; else

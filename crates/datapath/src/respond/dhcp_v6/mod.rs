@@ -9,16 +9,15 @@
 mod message;
 mod reply;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddrV6};
 
-use anet_memory::buffer::Checksum;
 use anet_packet::addr::Mac;
+use anet_packet::build::{self, Stations};
 
 use self::message::{Association, Message};
 use self::reply::{Answer, Binding};
-use super::classify::{DHCP_V6_CLIENT_PORT, DHCP_V6_SERVER_PORT};
-use super::frame::{self, ETHERTYPE_IPV6, Ethernet, Ipv6, PROTOCOL_UDP, Route, Udp};
-use super::{Outcome, PortView, REQUEST_MAX, Refusal, Reply, Request, Silence};
+use super::classify::{self, DHCP_V6_CLIENT_PORT, DHCP_V6_SERVER_PORT};
+use super::{Outcome, PortView, Refusal, Reply, Request, Silence, frame};
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415, 7.1).
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -63,36 +62,19 @@ pub fn respond(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> 
 }
 
 fn decide(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> Result<Outcome, Refusal> {
-    let ethernet = Ethernet::parse(request.bytes)?;
-    if ethernet.ethertype != ETHERTYPE_IPV6 || port.dhcp_v6_subnets().next().is_none() {
+    if !classify::is_dhcp_request_v6(request.layout) || port.dhcp_v6_subnets().next().is_none() {
         return Ok(Outcome::NotForUs);
     }
-    let packet = Ipv6::parse(ethernet.payload)?;
-    let multicast = packet.destination == ALL_SERVERS;
-    let ours = multicast || packet.destination == port.service_mac.link_local();
-    if packet.protocol != PROTOCOL_UDP || !packet.first || !ours {
+    let packet = request.ipv6()?;
+    let server = port.service_mac.link_local();
+    let multicast = packet.destination() == ALL_SERVERS;
+    if !multicast && packet.destination() != server {
         return Ok(Outcome::NotForUs);
     }
-    let datagram = Udp::parse(packet.payload);
-    if let Ok(datagram) = &datagram
-        && datagram.destination != DHCP_V6_SERVER_PORT
-    {
-        return Ok(Outcome::NotForUs);
-    }
-    if packet.fragment || packet.extended {
-        return Err(Refusal::Fragmented);
-    }
-    let datagram = datagram?;
-    if request.bytes.len() > REQUEST_MAX {
-        return Err(Refusal::TooLong);
-    }
-    if request.checksum == Checksum::Unknown && !datagram.checksum_is_sound_v6(&packet) {
-        return Err(Refusal::BadChecksum);
-    }
-    if packet.source.is_unspecified() || packet.source.is_multicast() || packet.source.is_loopback() {
+    if packet.source().is_unspecified() {
         return Err(Refusal::BadAddress);
     }
-    let message = Message::parse(datagram.payload)?;
+    let message = Message::parse(request.datagram()?)?;
     if is_for_another_server(&message, port)? {
         return Ok(Outcome::Silent(Silence::OtherServer));
     }
@@ -105,14 +87,15 @@ fn decide(request: Request<'_>, port: &PortView<'_>, out: &mut Vec<u8>) -> Resul
         return Ok(Outcome::Silent(Silence::NothingToConfirm));
     };
     let reply = reply::message(&answer, &message, port)?;
-    let source = port.service_mac.link_local();
-    let route = Route {
-        source_mac: port.service_mac,
-        destination_mac: ethernet.source,
-        source,
-        destination: packet.source,
+    let stations = Stations {
+        destination: request.ethernet()?.source(),
+        source: port.service_mac,
     };
-    frame::write_udp_v6(out, route, (DHCP_V6_SERVER_PORT, DHCP_V6_CLIENT_PORT), &reply);
+    let source = SocketAddrV6::new(server, DHCP_V6_SERVER_PORT, 0, 0);
+    let destination = SocketAddrV6::new(packet.source(), DHCP_V6_CLIENT_PORT, 0, 0);
+    frame::write(out, |frame| {
+        build::udp_v6(frame, stations, source, destination, &reply)
+    })?;
     Ok(Outcome::Reply(match (message.kind, answer.kind) {
         (_, kind::ADVERTISE) => Reply::DhcpV6Advertise,
         (kind::DECLINE, _) => Reply::DhcpV6Declined,
