@@ -3,6 +3,7 @@
 //! A safe face over `unsafe`: with `ports` the only crate that holds any, and each block says why it holds.
 //! It knows nothing of networks, ports or protocols.
 
+pub mod allocation_count;
 pub mod buffer;
 pub mod pool;
 pub mod region;
