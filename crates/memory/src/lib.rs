@@ -5,5 +5,11 @@
 
 pub mod allocation_count;
 pub mod buffer;
+pub mod counting_alloc;
+pub mod cpu;
 pub mod pool;
+pub mod prefetch;
 pub mod region;
+pub mod shared_file;
+pub mod table;
+pub mod words;
