@@ -1,0 +1,31 @@
+# The front door. On a fresh Debian 12 with stable Rust, git, make and apt nothing else has to be set up.
+
+# Programs that users run, and the demo.
+BINARIES := -p anet-vswitch -p anet-lab
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: demo test build bench lint packages clean-lab
+
+demo: build ## two hosts, six guests, real traffic: what was tried, expected and seen
+	@scripts/as-root $(TARGET)/release/demo
+
+test: packages ## every test; what this machine cannot run is skipped with its reason
+	@$(CARGO) run --quiet --package anet-xtask -- test
+
+build: packages ## release binaries in target/release/
+	@$(CARGO) build --release --bins $(BINARIES)
+
+bench: build ## figures beside the peers; ONLY=name,name chooses
+	@$(CARGO) build --release --package anet-bench
+	@scripts/as-root $(TARGET)/release/anet-bench $(if $(ONLY),--only $(ONLY))
+
+lint: ## formatting and clippy, without a warning
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+packages:
+	@scripts/install-packages
+
+clean-lab: build ## removes namespaces and folders that a killed run left behind
+	@scripts/as-root $(TARGET)/release/demo --sweep
