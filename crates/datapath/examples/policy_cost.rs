@@ -34,7 +34,7 @@ struct Shape {
     rule: fn(u32, &mut Random) -> (Protocol, Remote),
 }
 
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 8] = [
     Shape {
         name: "mixed",
         family: Family::Ipv4,
@@ -69,6 +69,11 @@ const SHAPES: [Shape; 7] = [
         name: "nested prefixes and ranges",
         family: Family::Ipv6,
         rule: nested,
+    },
+    Shape {
+        name: "half of all ranges overlap",
+        family: Family::Ipv4,
+        rule: |n, _| (tcp(2 * n as u16, 2 * n as u16 + 32_767), Remote::Any),
     },
 ];
 

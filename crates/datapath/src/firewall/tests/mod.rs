@@ -1,5 +1,6 @@
-//! Tests of the firewall's lookups: [`oracle`] holds them against a linear walk.
+//! Tests of the firewall's lookups: [`oracle`] holds them against a linear walk, [`bounds`] against their written bounds.
 
+mod bounds;
 mod oracle;
 mod sets;
 
