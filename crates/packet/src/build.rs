@@ -331,3 +331,6 @@ fn join(out: &mut [u8], parts: &[&[u8]]) -> Result<usize, NoRoom> {
     }
     Ok(needed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -331,3 +331,6 @@ impl Brief {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ pub mod parse;
 pub mod protocol;
 pub mod segment;
 pub mod tcp;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tuple;
 pub mod udp;
 pub mod vxlan;

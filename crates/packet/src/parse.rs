@@ -302,3 +302,6 @@ fn fragment(offset: u32, more: bool, data: usize, protocol: u8) -> Result<Fragme
         Fragment::Later
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -228,3 +228,6 @@ fn quoted_ports(quote: &[u8], at: usize, family: u8, protocol: u8) -> Result<(u1
         Some(_) => (0, u16::from_be_bytes([b0, b1])),
     })
 }
+
+#[cfg(test)]
+mod tests;
