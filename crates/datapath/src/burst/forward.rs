@@ -1,0 +1,103 @@
+//! The fast path's last step: a flow's verdict carried out.
+
+use anet_memory::buffer::Buffer;
+
+use super::{Seen, Surroundings, Worker};
+use crate::flow_cache::{Action, Flow};
+use crate::interface::Interface;
+use crate::pipeline::Environment;
+use crate::tables::Tables;
+
+/// Is what the flow rests on as it was?
+#[inline]
+fn is_fresh(environment: &Environment<'_>, flow: &Flow) -> bool {
+    let witnesses = environment.tables.witnesses();
+    let rests = witnesses.is_fresh(flow.source) && witnesses.is_fresh(flow.destination);
+    rests
+        && match (flow.half, flow.action) {
+            (Some(half), _) => environment.connections.is_valid(half.connection),
+            (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark),
+            (None, _) => true,
+        }
+}
+
+impl Worker {
+    /// A packet with a key: by its flow where there is a fresh one, through the pipeline otherwise.
+    #[inline]
+    pub(super) fn hit_or_miss(&mut self, with: &mut Surroundings<'_>, source: Interface, seen: &Seen, buffer: Buffer) {
+        let flow = match seen.position.and_then(|position| self.cache.at(position, &seen.key)) {
+            Some(flow) => Some(*flow),
+            // Another way had the same tag, or an earlier packet of this burst made the flow.
+            None => self.cache.find(seen.hash, &seen.key).copied(),
+        };
+        match flow {
+            Some(flow) if is_fresh(&with.environment, &flow) => {
+                self.counters.hits.add(1);
+                self.forward(with, source, seen, &flow, buffer);
+            }
+            stale => {
+                self.counters.revalidations.add(u64::from(stale.is_some()));
+                self.miss(with, source, seen.source, buffer);
+            }
+        }
+    }
+
+    #[inline]
+    fn forward(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        source: Interface,
+        seen: &Seen,
+        flow: &Flow,
+        mut buffer: Buffer,
+    ) {
+        if let Some(half) = flow.half {
+            let connections = with.environment.connections;
+            connections.touch(half.connection, half.direction, with.environment.now, seen.length, seen.tcp_flags);
+        }
+        match flow.action {
+            Action::Deliver(port) => with.egress.push(Interface::port(port), buffer),
+            Action::Encapsulate { adjacency, vni, source_port } => {
+                if encapsulate(with.environment.tables, &mut buffer, adjacency, vni, source_port) {
+                    with.egress.push(Interface::UPLINK, buffer);
+                } else {
+                    self.count_drop(source, crate::verdict::DropReason::NoTunnel);
+                }
+            }
+            Action::Drop(reason) => self.count_drop(source, reason),
+        }
+    }
+}
+
+/// Puts the outer header of an adjacency in front. False where the adjacency or the headroom is not there.
+#[inline]
+pub(super) fn encapsulate(tables: &Tables, buffer: &mut Buffer, adjacency: u32, vni: u32, source_port: u16) -> bool {
+    let Some(adjacency) = tables.adjacency(adjacency) else { return false };
+    wrap(tables, buffer, adjacency.endpoint, vni, source_port)
+}
+
+/// Puts the outer header of an endpoint in front.
+#[inline]
+pub(super) fn wrap(tables: &Tables, buffer: &mut Buffer, endpoint: u32, vni: u32, source_port: u16) -> bool {
+    let Some(header) = tables.endpoint(endpoint) else { return false };
+    let inner = buffer.len();
+    let tos = congestion_field(buffer.head());
+    match buffer.prepend(header.length()) {
+        Ok(front) => {
+            header.write(front, inner, vni, source_port, tos);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// The traffic class of the outer header: the inner one's DSCP and ECN, as a whole (RFC 6040 normal mode; RFC 2983
+/// uniform model, so that the underlay's queues see the guests' marking).
+#[inline]
+fn congestion_field(head: &[u8]) -> u8 {
+    match head.get(12..16) {
+        Some(&[0x08, 0x00, _, tos]) => tos,
+        Some(&[0x86, 0xdd, high, low]) => high << 4 | low >> 4,
+        _ => 0,
+    }
+}

@@ -1,0 +1,179 @@
+//! The burst: up to [`BURST`] packets of one interface, through the flow cache or the pipeline, to their egress.
+//!
+//! The burst is walked several times, a short step each, so that what one step needs from memory is under way while
+//! the others work: key and hash (asks for the tags), candidate (asks for the entry), flow (asks for the connection's
+//! half), then verdict by verdict in the order of arrival. A packet without a fresh flow goes through the pipeline at its
+//! place in that order, so that nothing overtakes.
+
+mod copies;
+mod forward;
+mod marks;
+mod miss;
+
+use std::sync::Arc;
+
+use anet_memory::buffer::{Buffer, Pool};
+use anet_packet::flow_key::FlowKey;
+
+use crate::connections::Connections;
+use crate::counters::WorkerCounters;
+use crate::egress::Egress;
+use crate::flow_cache::{FlowCache, Position};
+use crate::interface::Interface;
+use crate::pipeline::{self, Environment, WorkerState};
+use crate::tables::Tables;
+use crate::verdict::DropReason;
+
+pub use marks::NewConnections;
+
+/// Packets of a burst at most.
+pub const BURST: usize = 32;
+
+/// What the fast path knows of a packet of the burst.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// The source as it stands in flow keys: the port, or the membership.
+    source: Interface,
+    hash: u64,
+    key: FlowKey,
+    /// Bytes of the packet, and its TCP flags.
+    length: u32,
+    tcp_flags: u8,
+    /// False: the key could not be read in the cheap way, or the packet must be looked at by the pipeline.
+    plain: bool,
+    position: Option<Position>,
+    /// Set by `decap`: why it goes nowhere.
+    refused: Option<DropReason>,
+}
+
+/// How a worker is set up.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerSettings {
+    /// The worker's number: the owner of connection halves.
+    pub number: u16,
+    /// Flows its cache holds.
+    pub flows: usize,
+    /// Seed of its hashes; from the system's random source.
+    pub seed: u64,
+}
+
+/// A worker's own state: flow cache, budgets, scratch. One thread owns it.
+pub struct Worker {
+    number: u16,
+    cache: FlowCache,
+    state: WorkerState,
+    seen: Box<[Seen; BURST]>,
+    counters: Arc<WorkerCounters>,
+}
+
+/// What is lent to a worker for a burst.
+pub struct Surroundings<'s> {
+    /// Tables, connections and the time.
+    pub environment: Environment<'s>,
+    /// Buffers for replies and copies.
+    pub pool: &'s Pool,
+    /// Where packets leave.
+    pub egress: &'s mut Egress,
+}
+
+impl Worker {
+    /// A worker with an empty cache.
+    pub fn new(settings: WorkerSettings) -> Self {
+        Self {
+            number: settings.number,
+            cache: FlowCache::new(settings.flows, settings.seed),
+            state: WorkerState::default(),
+            seen: Box::new([Seen::default(); BURST]),
+            counters: Arc::default(),
+        }
+    }
+
+    /// Its counters, for others to read.
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.counters
+    }
+
+    /// Its flow cache, for people to look at.
+    pub fn cache(&self) -> &FlowCache {
+        &self.cache
+    }
+
+    /// Forgets all flows: after a panic, or when a queue is handed over.
+    pub fn forget_flows(&mut self) {
+        self.cache.clear();
+    }
+
+    /// Takes all packets of `burst` (of `source`, at most [`BURST`]; more are taken in several turns) to their egress.
+    pub fn process(&mut self, with: &mut Surroundings<'_>, source: Interface, burst: &mut Vec<Buffer>) {
+        let counters = self.counters.clone();
+        let interface = counters.interface(source);
+        interface.received_packets.add(burst.len() as u64);
+        interface.received_bytes.add(burst.iter().map(|b| b.len() as u64).sum());
+        while !burst.is_empty() {
+            let turn = burst.len().min(BURST);
+            self.read_keys(with.environment.tables, source, &mut burst[..turn]);
+            self.find_candidates(turn);
+            self.ask_for_halves(with.environment.connections, turn);
+            for (index, buffer) in burst.drain(..turn).enumerate() {
+                self.settle(with, source, index, buffer);
+            }
+        }
+    }
+
+    /// First step: source, key, hash.
+    fn read_keys(&mut self, tables: &Tables, source: Interface, burst: &mut [Buffer]) {
+        for (seen, buffer) in self.seen.iter_mut().zip(burst) {
+            *seen = Seen { source, ..Seen::default() };
+            if source == Interface::UPLINK {
+                match pipeline::decapsulate(tables, buffer) {
+                    Ok(membership) => seen.source = Interface::membership(membership),
+                    Err(reason) => {
+                        seen.refused = Some(reason);
+                        continue;
+                    }
+                }
+            }
+            if let Some((key, brief)) = FlowKey::extract(seen.source.get(), buffer.head(), buffer.len()) {
+                seen.hash = self.cache.hash(&key);
+                seen.key = key;
+                seen.length = brief.length;
+                seen.tcp_flags = brief.tcp_flags;
+                seen.plain = true;
+                self.cache.prefetch_tags(seen.hash);
+            }
+        }
+    }
+
+    /// Second step: where the flow may be.
+    fn find_candidates(&mut self, turn: usize) {
+        for seen in self.seen.iter_mut().take(turn).filter(|s| s.plain) {
+            seen.position = self.cache.candidate(seen.hash);
+        }
+    }
+
+    /// Third step: ask for the half of the connection that will be written.
+    fn ask_for_halves(&mut self, connections: &Connections, turn: usize) {
+        for seen in self.seen.iter().take(turn) {
+            let flow = seen.position.and_then(|position| self.cache.at(position, &seen.key));
+            if let Some(half) = flow.and_then(|flow| flow.half) {
+                connections.prefetch(half.connection, half.direction);
+            }
+        }
+    }
+
+    /// Last step: one packet, its verdict.
+    fn settle(&mut self, with: &mut Surroundings<'_>, source: Interface, index: usize, buffer: Buffer) {
+        let seen = self.seen[index];
+        if let Some(reason) = seen.refused {
+            self.count_drop(source, reason);
+        } else if seen.plain {
+            self.hit_or_miss(with, source, &seen, buffer);
+        } else {
+            self.miss(with, source, seen.source, buffer);
+        }
+    }
+
+    fn count_drop(&self, source: Interface, reason: DropReason) {
+        self.counters.interface(source).drops[reason.index()].add(1);
+    }
+}
