@@ -1,0 +1,65 @@
+//! `firewall_in`: the connection that exists is held against today's rules; the one that may begin is made.
+
+use anet_packet::parse::Layout;
+use anet_packet::{Tuple, protocol, tcp};
+
+use super::connection;
+use super::firewall_out::{ask_in, ask_out, describe, has_transport_header};
+use super::walk::{Destination, Verdict, Walk};
+use crate::tables::Witness;
+use crate::verdict::DropReason;
+
+/// The stage.
+pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
+    let unicast = walk.destination != Some(Destination::Flood);
+    let (false, false, true, Some(tuple)) = (walk.control, walk.related, unicast, walk.tuple) else {
+        return unfiltered(walk);
+    };
+    let secured = |port: Option<&std::sync::Arc<crate::tables::Port>>| port.is_some_and(|p| p.firewall.is_some());
+    if !secured(walk.source_port) && !secured(walk.destination_port()) {
+        return unfiltered(walk);
+    }
+    if walk.connection.is_some() && connection::resume(walk, &tuple) {
+        return Verdict::Next;
+    }
+    match open(walk, &tuple) {
+        Ok(()) => Verdict::Next,
+        Err(reason) => reason.into(),
+    }
+}
+
+/// No firewall has a say: the destination side rests on the port itself.
+fn unfiltered(walk: &mut Walk<'_, '_>) -> Verdict {
+    if let Some(port) = walk.destination_port() {
+        walk.destination_witness = walk.witness(port.slot_of_port());
+    }
+    walk.connection = None;
+    Verdict::Next
+}
+
+/// A new connection: both sides are asked, then it is made.
+fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
+    if walk.connection.take().is_some()
+        && let Some(port) = walk.source_port
+    {
+        // What `firewall_out` took for an established connection is none any more.
+        walk.source_witness = ask_out(walk, port, tuple)?;
+    }
+    if let Some(port) = walk.destination_port() {
+        walk.destination_witness = ask_in(walk, port, tuple)?;
+    }
+    if begins_in_the_middle(&walk.layout) && has_transport_header(walk) && !walk.environment.loose_pickup {
+        walk.record(|_| format!("{} belongs to no known connection", describe(tuple)));
+        return Err(DropReason::NotAConnection);
+    }
+    let local = |port: Option<_>, witness: Witness| if port.is_some() { witness } else { Witness::ALWAYS };
+    let originator = local(walk.source_port, walk.source_witness);
+    let responder = local(walk.destination_port(), walk.destination_witness);
+    connection::create(walk, tuple, originator, responder)
+}
+
+/// TCP without SYN, or with the SYN of an answer.
+fn begins_in_the_middle(layout: &Layout) -> bool {
+    use tcp::flag::{ACK, RST, SYN};
+    layout.protocol == protocol::TCP && layout.tcp_flags & (SYN | ACK | RST) != SYN
+}

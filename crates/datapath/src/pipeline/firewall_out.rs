@@ -1,0 +1,91 @@
+//! `firewall_out`: does the guest's connection exist, or may it begin?
+
+use anet_packet::parse::Fragment;
+use anet_packet::{Tuple, protocol};
+
+use super::connection;
+use super::walk::{Verdict, Walk};
+use crate::firewall::Query;
+use crate::tables::{Port, Witness};
+use crate::verdict::DropReason;
+
+/// The stage. ARP and ND pass, as do ports without port security.
+pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
+    let (false, Some(tuple)) = (walk.control, walk.tuple) else { return Verdict::Next };
+    if let Some(verdict) = connection::related(walk) {
+        return verdict;
+    }
+    // The mark is taken before the table is asked: a connection made in between shows as a newer mark.
+    walk.mark = walk.environment.new_connections.mark(&tuple);
+    if is_tracked(walk) {
+        connection::find(walk, &tuple);
+    }
+    let Some(port) = walk.source_port.filter(|_| walk.connection.is_none()) else { return Verdict::Next };
+    match ask_out(walk, port, &tuple) {
+        Ok(witness) => {
+            walk.source_witness = witness;
+            Verdict::Next
+        }
+        Err(reason) => reason.into(),
+    }
+}
+
+/// A port with a firewall, or any port that may be sent to by one: only those have connections.
+fn is_tracked(walk: &Walk<'_, '_>) -> bool {
+    walk.source_port.is_none_or(|port| port.firewall.is_some()) || walk.environment.tables.has_firewalls()
+}
+
+/// May `port` open a connection with this tuple? The witness of the rule that allows it.
+pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
+    let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
+    let query = Query::egress(tuple, &walk.layout);
+    match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
+        Some(ordinal) => {
+            walk.record(|_| format!("{} allows it out", rule_name(port, ordinal)));
+            Ok(walk.witness(port.slot_of_rule(ordinal)))
+        }
+        None => {
+            walk.source_witness = walk.witness(port.slot_of_default_deny_out());
+            walk.record(|_| format!("no rule of port {} allows {} out", port.id, describe(tuple)));
+            Err(DropReason::FirewallEgress)
+        }
+    }
+}
+
+/// May a connection with this tuple be opened to `port`?
+pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
+    let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
+    let query = Query::ingress(tuple, &walk.layout);
+    match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
+        Some(ordinal) => {
+            walk.record(|_| format!("{} allows it in", rule_name(port, ordinal)));
+            Ok(walk.witness(port.slot_of_rule(ordinal)))
+        }
+        None => {
+            walk.destination_witness = walk.witness(port.slot_of_default_deny_in());
+            walk.record(|_| format!("no rule of port {} allows {} in", port.id, describe(tuple)));
+            Err(DropReason::FirewallIngress)
+        }
+    }
+}
+
+fn rule_name(port: &Port, ordinal: u32) -> String {
+    let rule = port.firewall.as_ref().and_then(|f| f.rules.get(ordinal as usize)?.as_ref());
+    rule.map_or_else(|| format!("a rule of port {}", port.id), |id| format!("rule {id} of port {}", port.id))
+}
+
+/// A tuple as people write it, seen from the sender.
+pub(super) fn describe(tuple: &Tuple) -> String {
+    let (from, to) = (tuple.source_address(), tuple.destination_address());
+    match tuple.protocol {
+        protocol::TCP => format!("TCP {from} -> {to} port {}", tuple.destination_port),
+        protocol::UDP => format!("UDP {from} -> {to} port {}", tuple.destination_port),
+        protocol::ICMP | protocol::ICMPV6 => format!("ICMP type {} {from} -> {to}", tuple.icmp_type),
+        other => format!("IP protocol {other} {from} -> {to}"),
+    }
+}
+
+/// A later fragment has no ports, and no TCP flags either.
+pub(super) fn has_transport_header(walk: &Walk<'_, '_>) -> bool {
+    walk.layout.fragment != Fragment::Later
+}
