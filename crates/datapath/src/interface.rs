@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An interface of the switch: a guest's port, an uplink, or, as the source in a flow key, a tunnel membership.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Interface(u32);
 
 /// What an [`Interface`] number stands for.

@@ -1,8 +1,9 @@
 //! Broadcast and multicast: head-end copies to the members of the network, and to nobody else.
 
 use anet_memory::buffer::Buffer;
-use anet_packet::flow_key::outer_source_port;
+use anet_packet::Tuple;
 use anet_packet::parse::Layout;
+use anet_packet::vxlan::outer_source_port;
 
 use super::forward::wrap;
 use super::{Surroundings, Worker};
@@ -68,7 +69,7 @@ impl Worker {
         port: u32,
     ) -> bool {
         let Some(port) = with.environment.tables.port(port) else { return false };
-        let tuple = layout.tuple(buffer.head());
+        let tuple = Tuple::of(buffer.head(), &layout);
         let mut walk = Walk::new(with.environment, state, buffer, layout, source);
         walk.tuple = tuple;
         walk.control = layout.kind == anet_packet::parse::Kind::Arp;

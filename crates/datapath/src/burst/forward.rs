@@ -15,7 +15,7 @@ fn is_fresh(environment: &Environment<'_>, flow: &Flow) -> bool {
     let rests = witnesses.is_fresh(flow.source) && witnesses.is_fresh(flow.destination);
     rests
         && match (flow.half, flow.action) {
-            (Some(half), _) => environment.connections.is_valid(half.connection),
+            (Some(half), _) => environment.connections.is_valid(half.connection, half.direction),
             (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark),
             (None, _) => true,
         }
@@ -51,9 +51,9 @@ impl Worker {
         flow: &Flow,
         mut buffer: Buffer,
     ) {
-        if let Some(half) = flow.half {
-            let connections = with.environment.connections;
-            connections.touch(half.connection, half.direction, with.environment.now, seen.length, seen.tcp_flags);
+        let half = flow.half.and_then(|h| with.environment.connections.half(h.connection, h.direction));
+        if let Some(half) = half {
+            half.touch(with.environment.now, seen.length, seen.tcp_flags);
         }
         match flow.action {
             Action::Deliver(port) => with.egress.push(Interface::port(port), buffer),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anet_packet::flow_key::Tuple;
+use anet_packet::Tuple;
 
 /// Counts of connections made, by a hash of their tuple that is the same for both directions. A cached drop remembers
 /// the count of its tuple's bucket: a connection made since, on any worker, may allow what was dropped. Shared by all

@@ -1,8 +1,9 @@
 //! A packet without a fresh flow: through the pipeline, and what is remembered of it.
 
 use anet_memory::buffer::Buffer;
-use anet_packet::flow_key::{FlowKey, outer_source_port};
+use anet_packet::flow_key::FlowKey;
 use anet_packet::parse;
+use anet_packet::vxlan::outer_source_port;
 
 use super::forward::encapsulate;
 use super::{Surroundings, Worker};

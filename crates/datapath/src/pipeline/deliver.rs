@@ -1,9 +1,10 @@
 //! `deliver`: the last checks, and what the flow's destination side rests on. Copies are made by the burst.
 
 use anet_memory::buffer::SegmentKind;
+use anet_model::host_plan::Direction;
 
+use super::firewall_out::query;
 use super::walk::{Destination, Outcome, Verdict, Walk};
-use crate::firewall::Query;
 use crate::tables::Port;
 use crate::trace::Fate;
 use crate::verdict::DropReason;
@@ -48,7 +49,7 @@ fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Result<Option<Fate>, DropRe
 fn fits(walk: &mut Walk<'_, '_>) -> Result<(), DropReason> {
     let mtu = walk.network.map_or(0, |n| usize::from(n.facts.mtu.get()));
     let whole = walk.frame.meta.segmentation.kind == SegmentKind::None;
-    let packet = walk.layout.packet_end().saturating_sub(usize::from(walk.layout.l3));
+    let packet = walk.layout.l3_length() as usize;
     if whole && walk.is_ip() && packet > mtu {
         // One packet of a flow says nothing about the next.
         walk.cacheable = false;
@@ -64,6 +65,6 @@ pub(crate) fn permits(walk: &Walk<'_, '_>, port: &Port) -> bool {
     }
     let (Some(firewall), false) = (&port.firewall, walk.control) else { return true };
     let Some(tuple) = &walk.tuple else { return true };
-    let query = Query::ingress(tuple, &walk.layout);
+    let query = query(Direction::Ingress, tuple, walk);
     firewall.policy.lookup(walk.environment.tables.sets(), &query).is_some()
 }

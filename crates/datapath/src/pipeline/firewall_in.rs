@@ -5,16 +5,18 @@ use anet_packet::{Tuple, protocol, tcp};
 
 use super::connection;
 use super::firewall_out::{ask_in, ask_out, describe, has_transport_header};
-use super::walk::{Destination, Verdict, Walk};
+use super::walk::{Destination, Related, Verdict, Walk};
 use crate::tables::Witness;
 use crate::verdict::DropReason;
 
 /// The stage.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     let unicast = walk.destination != Some(Destination::Flood);
-    let (false, false, true, Some(tuple)) = (walk.control, walk.related, unicast, walk.tuple) else {
-        return unfiltered(walk);
-    };
+    if !connection::reaches_its_receiver(walk) {
+        return DropReason::UnrelatedError.into();
+    }
+    let filtered = unicast && !walk.control && walk.related == Related::No;
+    let (true, Some(tuple)) = (filtered, walk.tuple) else { return unfiltered(walk) };
     let secured = |port: Option<&std::sync::Arc<crate::tables::Port>>| port.is_some_and(|p| p.firewall.is_some());
     if !secured(walk.source_port) && !secured(walk.destination_port()) {
         return unfiltered(walk);
@@ -24,7 +26,14 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     }
     match open(walk, &tuple) {
         Ok(()) => Verdict::Next,
-        Err(reason) => reason.into(),
+        Err(reason) => {
+            // A budget that is spent now may not be in a moment.
+            walk.cacheable &= matches!(
+                reason,
+                DropReason::FirewallEgress | DropReason::FirewallIngress | DropReason::NotAConnection
+            );
+            reason.into()
+        }
     }
 }
 
@@ -48,14 +57,16 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
     if let Some(port) = walk.destination_port() {
         walk.destination_witness = ask_in(walk, port, tuple)?;
     }
-    if begins_in_the_middle(&walk.layout) && has_transport_header(walk) && !walk.environment.loose_pickup {
+    let picked_up = begins_in_the_middle(&walk.layout) && has_transport_header(walk);
+    let may_be_picked_up = walk.environment.loose_pickup && walk.layout.tcp_flags & tcp::flag::RST == 0;
+    if picked_up && !may_be_picked_up {
         walk.record(|_| format!("{} belongs to no known connection", describe(tuple)));
         return Err(DropReason::NotAConnection);
     }
     let local = |port: Option<_>, witness: Witness| if port.is_some() { witness } else { Witness::ALWAYS };
     let originator = local(walk.source_port, walk.source_witness);
     let responder = local(walk.destination_port(), walk.destination_witness);
-    connection::create(walk, tuple, originator, responder)
+    connection::create(walk, tuple, [originator, responder], picked_up)
 }
 
 /// TCP without SYN, or with the SYN of an answer.

@@ -1,5 +1,6 @@
 //! `firewall_out`: does the guest's connection exist, or may it begin?
 
+use anet_model::host_plan::Direction;
 use anet_packet::parse::Fragment;
 use anet_packet::{Tuple, protocol};
 
@@ -17,9 +18,7 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     }
     // The mark is taken before the table is asked: a connection made in between shows as a newer mark.
     walk.mark = walk.environment.new_connections.mark(&tuple);
-    if is_tracked(walk) {
-        connection::find(walk, &tuple);
-    }
+    connection::find(walk, &tuple);
     let Some(port) = walk.source_port.filter(|_| walk.connection.is_none()) else { return Verdict::Next };
     match ask_out(walk, port, &tuple) {
         Ok(witness) => {
@@ -30,15 +29,10 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     }
 }
 
-/// A port with a firewall, or any port that may be sent to by one: only those have connections.
-fn is_tracked(walk: &Walk<'_, '_>) -> bool {
-    walk.source_port.is_none_or(|port| port.firewall.is_some()) || walk.environment.tables.has_firewalls()
-}
-
 /// May `port` open a connection with this tuple? The witness of the rule that allows it.
 pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
     let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
-    let query = Query::egress(tuple, &walk.layout);
+    let query = query(Direction::Egress, tuple, walk);
     match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
         Some(ordinal) => {
             walk.record(|_| format!("{} allows it out", rule_name(port, ordinal)));
@@ -55,7 +49,7 @@ pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Re
 /// May a connection with this tuple be opened to `port`?
 pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
     let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
-    let query = Query::ingress(tuple, &walk.layout);
+    let query = query(Direction::Ingress, tuple, walk);
     match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
         Some(ordinal) => {
             walk.record(|_| format!("{} allows it in", rule_name(port, ordinal)));
@@ -82,6 +76,23 @@ pub(super) fn describe(tuple: &Tuple) -> String {
         protocol::UDP => format!("UDP {from} -> {to} port {}", tuple.destination_port),
         protocol::ICMP | protocol::ICMPV6 => format!("ICMP type {} {from} -> {to}", tuple.icmp_type),
         other => format!("IP protocol {other} {from} -> {to}"),
+    }
+}
+
+/// What the policy is asked. A later fragment has no ports, and only rules without any match it.
+pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) -> Query {
+    let header = has_transport_header(walk);
+    let remote = match direction {
+        Direction::Egress => tuple.destination_address(),
+        Direction::Ingress => tuple.source_address(),
+    };
+    let code = walk.layout.icmp().map_or(0, |(_, code)| code);
+    Query {
+        direction,
+        remote,
+        protocol: tuple.protocol,
+        destination_port: (header && !tuple.is_icmp()).then_some(tuple.destination_port),
+        icmp: (header && tuple.is_icmp()).then_some((tuple.icmp_type, code)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use anet_packet::Tuple;
 use anet_packet::addr::Mac;
 use anet_packet::parse::{Fragment, Kind};
 
@@ -27,7 +28,7 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     };
     match result {
         Ok(()) => {
-            walk.tuple = walk.layout.tuple(walk.frame.head());
+            walk.tuple = Tuple::of(walk.frame.head(), &walk.layout);
             walk.cacheable = walk.is_ip() && walk.layout.fragment == Fragment::None && !is_group(walk);
             walk.record(|w| match w.source_port {
                 Some(port) => format!("port {} sends as itself", port.id),
@@ -178,7 +179,8 @@ fn icmpv6_type(walk: &Walk<'_, '_>) -> Option<u8> {
 }
 
 pub(super) fn addresses(walk: &Walk<'_, '_>) -> Option<(IpAddr, IpAddr)> {
-    walk.layout.addresses(walk.frame.head())
+    let tuple = Tuple::of(walk.frame.head(), &walk.layout)?;
+    Some((tuple.source_address(), tuple.destination_address()))
 }
 
 fn is_group(walk: &Walk<'_, '_>) -> bool {

@@ -4,6 +4,7 @@
 //! trace is the same walk with a recorder and without lasting effects. Stages for routing and translation will stand
 //! between `switch` and `firewall_in`, shaping behind it.
 
+mod connection;
 mod decap;
 mod deliver;
 mod firewall_in;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anet_memory::buffer::Buffer;
-use anet_packet::flow_key::Tuple;
+use anet_packet::Tuple;
 use anet_packet::parse::{Kind, Layout};
 
 use crate::budget::TokenBucket;
 use crate::burst::NewConnections;
-use crate::connections::{Connections, Found};
+use crate::connections::{Connections, Found, PortIdentity};
 use crate::flow_cache::Half;
 use crate::interface::{Interface, InterfaceKind};
 use crate::tables::{Network, Port, Tables, Witness};
@@ -38,6 +38,17 @@ pub(crate) enum Outcome {
     Consumed,
     /// Dropped.
     Drop(DropReason),
+}
+
+/// What an ICMP error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Related {
+    /// It is none.
+    No,
+    /// Of nothing that is known.
+    ToNothing,
+    /// Of a known connection; it may go to the side that sent the quoted packet.
+    To(PortIdentity),
 }
 
 /// Where a packet goes.
@@ -120,8 +131,8 @@ pub(crate) struct Walk<'w, 'e> {
     pub(crate) destination: Option<Destination>,
     /// ARP and ND: no firewall.
     pub(crate) control: bool,
-    /// An ICMP error about a known connection.
-    pub(crate) related: bool,
+    /// Whether it is an ICMP error, and about what.
+    pub(crate) related: Related,
     pub(crate) connection: Option<Found>,
     pub(crate) half: Option<Half>,
     pub(crate) source_witness: Witness,
@@ -154,7 +165,7 @@ impl<'w, 'e> Walk<'w, 'e> {
             tuple: None,
             destination: None,
             control: false,
-            related: false,
+            related: Related::No,
             connection: None,
             half: None,
             source_witness: Witness::ALWAYS,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anet_model::host_plan::{AddressPair, Budgets, PortId, RuleId};
 use anet_packet::addr::Mac;
 
+use crate::connections::PortIdentity;
 use crate::firewall::Policy;
 
 /// The rules of a port's groups, compiled. Shared by the ports that have the same groups.
@@ -20,8 +21,8 @@ pub struct PortFirewall {
 pub struct Port {
     /// Its id in the plan.
     pub id: PortId,
-    /// A stable hash of the id: the port's identity in the connection table, also across restarts. Never zero.
-    pub identity: u64,
+    /// The port's identity in the connection table, also across restarts.
+    pub identity: PortIdentity,
     /// Index of its network.
     pub network: u32,
     /// Its MAC.
