@@ -21,7 +21,11 @@ impl TokenBucket {
 
     fn refill(&mut self, rate: u64, depth: u64, now: u64) {
         if !self.started {
-            *self = Self { tokens: depth, refilled_at: now, started: true };
+            *self = Self {
+                tokens: depth,
+                refilled_at: now,
+                started: true,
+            };
             return;
         }
         let elapsed = now.saturating_sub(self.refilled_at);
@@ -40,13 +44,23 @@ mod tests {
     #[test]
     fn a_flood_gets_its_rate_and_no_more() {
         let mut bucket = TokenBucket::default();
-        let granted = (0..1_000_000u64).filter(|i| bucket.take(1_000, i * 10_000)).count();
-        assert!((9_900..=10_200).contains(&granted), "{granted} granted in 10 s at 1,000 a second");
+        let granted = (0..1_000_000u64)
+            .filter(|i| bucket.take(1_000, i * 10_000))
+            .count();
+        assert!(
+            (9_900..=10_200).contains(&granted),
+            "{granted} granted in 10 s at 1,000 a second"
+        );
     }
 
     #[test]
     fn a_zero_rate_lets_the_first_few_through_only() {
         let mut bucket = TokenBucket::default();
-        assert_eq!((0..1_000u64).filter(|i| bucket.take(0, i * 1_000_000_000)).count(), 32);
+        assert_eq!(
+            (0..1_000u64)
+                .filter(|i| bucket.take(0, i * 1_000_000_000))
+                .count(),
+            32
+        );
     }
 }

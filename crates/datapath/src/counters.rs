@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anet_packet::malformed::Malformed;
+use anet_packet::Malformed;
 
 use crate::interface::Interface;
 use crate::verdict::DropReason;
@@ -16,7 +16,8 @@ impl Counter {
     /// Adds; only the owner may call it (a plain load and store, no locked instruction).
     #[inline]
     pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        self.0
+            .store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
     /// The value now, or a moment ago.

@@ -94,7 +94,11 @@ impl FlowCache {
             destination: Witness::ALWAYS,
             mark: (0, 0),
         };
-        let entry = Entry { key: FlowKey::default(), hash: 0, flow: nothing };
+        let entry = Entry {
+            key: FlowKey::default(),
+            hash: 0,
+            flow: nothing,
+        };
         Self {
             tags: vec![Tags([0; WAYS]); buckets],
             entries: vec![entry; buckets * WAYS],
@@ -112,7 +116,10 @@ impl FlowCache {
 
     /// Flows it holds; walks all tags.
     pub fn len(&self) -> usize {
-        self.tags.iter().map(|t| t.0.iter().filter(|t| **t != 0).count()).sum()
+        self.tags
+            .iter()
+            .map(|t| t.0.iter().filter(|t| **t != 0).count())
+            .sum()
     }
 
     /// True where it holds no flow.
@@ -147,8 +154,7 @@ impl FlowCache {
             return None;
         }
         let position = bucket * WAYS + ways.trailing_zeros() as usize;
-        anet_memory::prefetch::read(&self.entries, position);
-        anet_memory::prefetch::read_second_line(&self.entries, position);
+        anet_memory::prefetch::read_all(&self.entries, position);
         Some(Position(position as u32))
     }
 
@@ -168,7 +174,11 @@ impl FlowCache {
     pub fn insert(&mut self, hash: u64, key: &FlowKey, flow: Flow) {
         let position = self.position(hash, key).unwrap_or_else(|| self.room(hash));
         self.tags[position / WAYS].0[position % WAYS] = tag_of(hash);
-        self.entries[position] = Entry { key: *key, hash, flow };
+        self.entries[position] = Entry {
+            key: *key,
+            hash,
+            flow,
+        };
     }
 
     /// Forgets a flow.
@@ -186,7 +196,9 @@ impl FlowCache {
     /// All flows, for people to look at.
     pub fn iter(&self) -> impl Iterator<Item = (&FlowKey, &Flow)> {
         let live = |position: &usize| self.tags[position / WAYS].0[position % WAYS] != 0;
-        (0..self.entries.len()).filter(live).map(|p| (&self.entries[p].key, &self.entries[p].flow))
+        (0..self.entries.len())
+            .filter(live)
+            .map(|p| (&self.entries[p].key, &self.entries[p].flow))
     }
 
     fn position(&self, hash: u64, key: &FlowKey) -> Option<usize> {
@@ -251,7 +263,9 @@ mod tests {
     use super::*;
 
     fn key(n: u64) -> FlowKey {
-        FlowKey { words: [4 << 16, n, n << 20, n * 7, 0, 0, 0] }
+        FlowKey {
+            words: [4 << 16, n, n << 20, n * 7, 0, 0, 0],
+        }
     }
 
     fn flow(n: u32) -> Flow {
@@ -271,7 +285,11 @@ mod tests {
             let k = key(n.into());
             cache.insert(cache.hash(&k), &k, flow(n));
         }
-        assert_eq!((cache.len(), cache.evictions), (2048, 0), "half full: two choices leave room for all");
+        assert_eq!(
+            (cache.len(), cache.evictions),
+            (2048, 0),
+            "half full: two choices leave room for all"
+        );
         for n in 0..2048u32 {
             let k = key(n.into());
             let hash = cache.hash(&k);
@@ -293,7 +311,9 @@ mod tests {
         assert!(cache.evictions > 9_000 && cache.len() <= 64);
         let wrong = (0..10_000u32).filter(|n| {
             let k = key((*n).into());
-            cache.find(cache.hash(&k), &k).is_some_and(|f| f.action != Action::Deliver(*n))
+            cache
+                .find(cache.hash(&k), &k)
+                .is_some_and(|f| f.action != Action::Deliver(*n))
         });
         assert_eq!(wrong.count(), 0);
     }

@@ -63,7 +63,9 @@ impl fmt::Display for Fate {
         match self {
             Fate::Deliver { port } => write!(f, "delivered to port {port}"),
             Fate::Encapsulate { endpoint, vni } => write!(f, "sent to {endpoint} in VXLAN segment {vni}"),
-            Fate::Flood { ports, endpoints } => write!(f, "copied to {ports} ports and {endpoints} endpoints"),
+            Fate::Flood { ports, endpoints } => {
+                write!(f, "copied to {ports} ports and {endpoints} endpoints")
+            }
             Fate::Reply => f.write_str("answered by this host"),
             Fate::Consumed => f.write_str("ends here"),
             Fate::Drop(reason) => write!(f, "dropped: {}: {}", reason.name(), reason.explanation()),

@@ -59,6 +59,19 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Of no frame: every offset zero.
+    pub const EMPTY: Layout = Layout {
+        kind: Kind::Other,
+        fragment: Fragment::None,
+        protocol: 0,
+        tcp_flags: 0,
+        ethertype: 0,
+        l3: 0,
+        l4: 0,
+        ports: (0, 0),
+        length: 0,
+    };
+
     /// Bytes of the IP packet, its header included (for other kinds: of what follows the Ethernet header).
     #[inline]
     pub fn l3_length(&self) -> u32 {

@@ -46,7 +46,13 @@ impl Worker {
                 continue;
             };
             if let FloodMember::Endpoint(endpoint) = *member
-                && !wrap(tables, &mut copy, endpoint, vni, outer_source_port(u64::from(vni) << 32))
+                && !wrap(
+                    tables,
+                    &mut copy,
+                    endpoint,
+                    vni,
+                    outer_source_port(u64::from(vni) << 32),
+                )
             {
                 continue;
             }
@@ -68,7 +74,9 @@ impl Worker {
         buffer: &mut Buffer,
         port: u32,
     ) -> bool {
-        let Some(port) = with.environment.tables.port(port) else { return false };
+        let Some(port) = with.environment.tables.port(port) else {
+            return false;
+        };
         let tuple = Tuple::of(buffer.head(), &layout);
         let mut walk = Walk::new(with.environment, state, buffer, layout, source);
         walk.tuple = tuple;

@@ -24,8 +24,17 @@ fn is_fresh(environment: &Environment<'_>, flow: &Flow) -> bool {
 impl Worker {
     /// A packet with a key: by its flow where there is a fresh one, through the pipeline otherwise.
     #[inline]
-    pub(super) fn hit_or_miss(&mut self, with: &mut Surroundings<'_>, source: Interface, seen: &Seen, buffer: Buffer) {
-        let flow = match seen.position.and_then(|position| self.cache.at(position, &seen.key)) {
+    pub(super) fn hit_or_miss(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        source: Interface,
+        seen: &Seen,
+        buffer: Buffer,
+    ) {
+        let flow = match seen
+            .position
+            .and_then(|position| self.cache.at(position, &seen.key))
+        {
             Some(flow) => Some(*flow),
             // Another way had the same tag, or an earlier packet of this burst made the flow.
             None => self.cache.find(seen.hash, &seen.key).copied(),
@@ -51,13 +60,19 @@ impl Worker {
         flow: &Flow,
         mut buffer: Buffer,
     ) {
-        let half = flow.half.and_then(|h| with.environment.connections.half(h.connection, h.direction));
+        let half = flow
+            .half
+            .and_then(|h| with.environment.connections.half(h.connection, h.direction));
         if let Some(half) = half {
             half.touch(with.environment.now, seen.length, seen.tcp_flags);
         }
         match flow.action {
             Action::Deliver(port) => with.egress.push(Interface::port(port), buffer),
-            Action::Encapsulate { adjacency, vni, source_port } => {
+            Action::Encapsulate {
+                adjacency,
+                vni,
+                source_port,
+            } => {
                 if encapsulate(with.environment.tables, &mut buffer, adjacency, vni, source_port) {
                     with.egress.push(Interface::UPLINK, buffer);
                 } else {
@@ -71,15 +86,25 @@ impl Worker {
 
 /// Puts the outer header of an adjacency in front. False where the adjacency or the headroom is not there.
 #[inline]
-pub(super) fn encapsulate(tables: &Tables, buffer: &mut Buffer, adjacency: u32, vni: u32, source_port: u16) -> bool {
-    let Some(adjacency) = tables.adjacency(adjacency) else { return false };
+pub(super) fn encapsulate(
+    tables: &Tables,
+    buffer: &mut Buffer,
+    adjacency: u32,
+    vni: u32,
+    source_port: u16,
+) -> bool {
+    let Some(adjacency) = tables.adjacency(adjacency) else {
+        return false;
+    };
     wrap(tables, buffer, adjacency.endpoint, vni, source_port)
 }
 
 /// Puts the outer header of an endpoint in front.
 #[inline]
 pub(super) fn wrap(tables: &Tables, buffer: &mut Buffer, endpoint: u32, vni: u32, source_port: u16) -> bool {
-    let Some(header) = tables.endpoint(endpoint) else { return false };
+    let Some(header) = tables.endpoint(endpoint) else {
+        return false;
+    };
     let inner = buffer.len();
     let tos = congestion_field(buffer.head());
     match buffer.prepend(header.length()) {

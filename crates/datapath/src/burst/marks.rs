@@ -17,7 +17,10 @@ impl NewConnections {
 
     /// No connection made yet.
     pub fn new(seed: u64) -> Self {
-        Self { counts: (0..Self::BUCKETS).map(|_| AtomicU32::new(0)).collect(), seed }
+        Self {
+            counts: (0..Self::BUCKETS).map(|_| AtomicU32::new(0)).collect(),
+            seed,
+        }
     }
 
     /// Notes that a connection was made. Called when it can be found by others.
@@ -34,7 +37,9 @@ impl NewConnections {
     /// True where no connection was made in the bucket since.
     #[inline]
     pub fn is_fresh(&self, (bucket, count): (u32, u32)) -> bool {
-        self.counts.get(bucket as usize).is_some_and(|c| c.load(Ordering::Acquire) == count)
+        self.counts
+            .get(bucket as usize)
+            .is_some_and(|c| c.load(Ordering::Acquire) == count)
     }
 
     fn bucket(&self, tuple: &Tuple) -> usize {

@@ -25,7 +25,13 @@ struct Conclusion {
 impl Worker {
     /// Takes one packet through the pipeline. `interface` is where it came in (for counters), `source` the same or, for a
     /// frame from the underlay whose outer header is off already, its membership.
-    pub(super) fn miss(&mut self, with: &mut Surroundings<'_>, interface: Interface, source: Interface, mut buffer: Buffer) {
+    pub(super) fn miss(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        interface: Interface,
+        source: Interface,
+        mut buffer: Buffer,
+    ) {
         self.counters.misses.add(1);
         let layout = match parse::layout(buffer.head(), buffer.len()) {
             Ok(layout) => layout,
@@ -38,6 +44,7 @@ impl Worker {
         let mut walk = Walk::new(with.environment, &mut state, &mut buffer, layout, source);
         let outcome = pipeline::walk(&mut walk);
         let conclusion = self.conclude(walk, outcome);
+        self.claim(with, &conclusion);
         if let (Outcome::Forward, Some(Destination::Flood)) = (&conclusion.outcome, conclusion.destination) {
             self.copies(with, &mut state, interface, source, layout, &mut buffer);
             self.state = state;
@@ -45,7 +52,16 @@ impl Worker {
         }
         self.state = state;
         self.remember(conclusion.flow);
-        self.carry_out(with, interface, source, conclusion.outcome, &Way::of(&conclusion), buffer);
+        let way = Way::of(&conclusion);
+        self.carry_out(with, interface, source, conclusion.outcome, &way, buffer);
+    }
+
+    /// This worker receives the direction from now on.
+    fn claim(&self, with: &Surroundings<'_>, conclusion: &Conclusion) {
+        let half = conclusion.flow.and_then(|(_, flow)| flow?.half);
+        if let Some(half) = half.and_then(|h| with.environment.connections.half(h.connection, h.direction)) {
+            half.claim(self.number);
+        }
     }
 
     fn conclude(&self, walk: Walk<'_, '_>, outcome: Outcome) -> Conclusion {
@@ -53,8 +69,21 @@ impl Worker {
         let key = (walk.layout.is_ip() && walk.layout.fragment == parse::Fragment::None)
             .then(|| FlowKey::of(walk.source.get(), walk.frame.head(), &walk.layout));
         let entropy = key.map_or(0, |key| outer_source_port(self.cache.hash(&key)));
-        let flow = key.map(|key| (key, walk.cacheable.then(|| flow_of(&walk, &outcome, vni, entropy)).flatten()));
-        Conclusion { destination: walk.destination, outcome, flow, vni, entropy }
+        let flow = key.map(|key| {
+            (
+                key,
+                walk.cacheable
+                    .then(|| flow_of(&walk, &outcome, vni, entropy))
+                    .flatten(),
+            )
+        });
+        Conclusion {
+            destination: walk.destination,
+            outcome,
+            flow,
+            vni,
+            entropy,
+        }
     }
 
     /// The verdict about the flow replaces whatever was known; where there is none to remember, what was known goes.
@@ -77,7 +106,14 @@ impl Worker {
     ) {
         match (outcome, way) {
             (Outcome::Forward, Way::Port(port)) => with.egress.push(Interface::port(*port), buffer),
-            (Outcome::Forward, Way::Tunnel { adjacency, vni, entropy }) => {
+            (
+                Outcome::Forward,
+                Way::Tunnel {
+                    adjacency,
+                    vni,
+                    entropy,
+                },
+            ) => {
                 if encapsulate(with.environment.tables, &mut buffer, *adjacency, *vni, *entropy) {
                     with.egress.push(Interface::UPLINK, buffer);
                 } else {
@@ -114,9 +150,11 @@ impl Way {
     fn of(conclusion: &Conclusion) -> Self {
         match conclusion.destination {
             Some(Destination::Port(port)) => Way::Port(port),
-            Some(Destination::Remote(adjacency)) => {
-                Way::Tunnel { adjacency, vni: conclusion.vni, entropy: conclusion.entropy }
-            }
+            Some(Destination::Remote(adjacency)) => Way::Tunnel {
+                adjacency,
+                vni: conclusion.vni,
+                entropy: conclusion.entropy,
+            },
             Some(Destination::Flood) | None => Way::None,
         }
     }
@@ -127,9 +165,11 @@ fn flow_of(walk: &Walk<'_, '_>, outcome: &Outcome, vni: u32, entropy: u16) -> Op
     let action = match (outcome, walk.destination) {
         (Outcome::Drop(reason), _) => Action::Drop(*reason),
         (Outcome::Forward, Some(Destination::Port(port))) => Action::Deliver(port),
-        (Outcome::Forward, Some(Destination::Remote(adjacency))) => {
-            Action::Encapsulate { adjacency, vni, source_port: entropy }
-        }
+        (Outcome::Forward, Some(Destination::Remote(adjacency))) => Action::Encapsulate {
+            adjacency,
+            vni,
+            source_port: entropy,
+        },
         _ => return None,
     };
     Some(Flow {

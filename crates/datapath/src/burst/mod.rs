@@ -108,7 +108,9 @@ impl Worker {
         let counters = self.counters.clone();
         let interface = counters.interface(source);
         interface.received_packets.add(burst.len() as u64);
-        interface.received_bytes.add(burst.iter().map(|b| b.len() as u64).sum());
+        interface
+            .received_bytes
+            .add(burst.iter().map(|b| b.len() as u64).sum());
         while !burst.is_empty() {
             let turn = burst.len().min(BURST);
             self.read_keys(with.environment.tables, source, &mut burst[..turn]);
@@ -123,7 +125,10 @@ impl Worker {
     /// First step: source, key, hash.
     fn read_keys(&mut self, tables: &Tables, source: Interface, burst: &mut [Buffer]) {
         for (seen, buffer) in self.seen.iter_mut().zip(burst) {
-            *seen = Seen { source, ..Seen::default() };
+            *seen = Seen {
+                source,
+                ..Seen::default()
+            };
             if source == Interface::UPLINK {
                 match pipeline::decapsulate(tables, buffer) {
                     Ok(membership) => seen.source = Interface::membership(membership),
@@ -154,7 +159,9 @@ impl Worker {
     /// Third step: ask for the half of the connection that will be written.
     fn ask_for_halves(&mut self, connections: &Connections, turn: usize) {
         for seen in self.seen.iter().take(turn) {
-            let flow = seen.position.and_then(|position| self.cache.at(position, &seen.key));
+            let flow = seen
+                .position
+                .and_then(|position| self.cache.at(position, &seen.key));
             if let Some(half) = flow.and_then(|flow| flow.half) {
                 connections.prefetch(half.connection, half.direction);
             }

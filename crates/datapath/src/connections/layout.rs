@@ -215,6 +215,12 @@ fn checksum(key: &[u64; 7], slot: u32, sequence: u32, flags: u64) -> u64 {
     mix(sum) >> 40
 }
 
+/// The first word of a half.
+#[inline]
+pub(super) const fn half_word(slot: u32, direction: Direction) -> usize {
+    HEADER + slot as usize * ENTRY + (1 + direction as usize) * LINE
+}
+
 /// One entry's three lines.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {

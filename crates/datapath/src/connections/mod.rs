@@ -50,6 +50,8 @@ pub use statistics::{CloseReason, Statistics};
 pub use tcp::TcpState;
 pub use timeouts::{Progress, Timeouts};
 
+pub use crate::tables::Witness;
+
 use budget::Budgets;
 use layout::Entry;
 use shard::{Hash, Shard, ShardLock};
@@ -57,28 +59,6 @@ use statistics::Counters;
 
 /// The words that a table lives in.
 pub type Words = Vec<AtomicU64>;
-
-/// What a verdict rests on: a slot and the generation that it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Witness {
-    /// Which object.
-    pub slot: u32,
-    /// Its generation when the verdict was made.
-    pub generation: u32,
-}
-
-impl Witness {
-    const fn to_word(self) -> u64 {
-        (self.slot as u64) << 32 | self.generation as u64
-    }
-
-    const fn from_word(word: u64) -> Self {
-        Self {
-            slot: (word >> 32) as u32,
-            generation: word as u32,
-        }
-    }
-}
 
 /// Names a connection for as long as it lives: an entry that is used again has another sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -207,6 +187,12 @@ impl Connections {
             sequence: id.sequence,
             epoch: self.epoch,
         })
+    }
+
+    /// Asks the processor for the line that [`Half::touch`] will write.
+    #[inline]
+    pub fn prefetch(&self, id: ConnectionId, direction: Direction) {
+        anet_memory::prefetch::write(&self.words, layout::half_word(id.slot, direction));
     }
 
     /// True while the connection lives: one load and a compare.

@@ -37,16 +37,26 @@ pub(super) fn find(walk: &mut Walk<'_, '_>, tuple: &Tuple) {
 pub(super) fn related(walk: &mut Walk<'_, '_>) -> Option<Verdict> {
     let quote = quoted(walk)?;
     let zone = zone(walk)?;
-    let found = Tuple::of_embedded(quote).ok().and_then(|t| walk.environment.connections.find(zone, &t));
+    let found = Tuple::of_embedded(quote)
+        .ok()
+        .and_then(|t| walk.environment.connections.find(zone, &t));
     walk.cacheable = false;
     let Some(found) = found else {
         walk.record(|_| "an ICMP error about no known connection".to_string());
         walk.related = Related::ToNothing;
         let secured = walk.source_port.is_some_and(|port| port.firewall.is_some());
-        return Some(if secured { DropReason::UnrelatedError.into() } else { Verdict::Next });
+        return Some(if secured {
+            DropReason::UnrelatedError.into()
+        } else {
+            Verdict::Next
+        });
     };
     // The quoted packet came from the error's receiver; whoever sends the error is on the other side, or on its way.
-    let receiver = if found.direction == Direction::Original { found.originator } else { found.responder };
+    let receiver = if found.direction == Direction::Original {
+        found.originator
+    } else {
+        found.responder
+    };
     walk.related = Related::To(receiver);
     walk.record(|_| "an ICMP error about a known connection".to_string());
     Some(Verdict::Next)
@@ -77,7 +87,9 @@ pub(super) fn reaches_its_receiver(walk: &Walk<'_, '_>) -> bool {
 /// A found connection is held against the ports it is between and today's rules. True where it goes on; its half and
 /// witnesses are then those of the flow. False where it is none (any more): it has been closed.
 pub(super) fn resume(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> bool {
-    let Some(found) = walk.connection else { return false };
+    let Some(found) = walk.connection else {
+        return false;
+    };
     if found.tcp_state.reopens(walk.layout.tcp_flags) {
         return close(walk, &found, CloseReason::Reopened);
     }
@@ -151,7 +163,10 @@ fn vouch(connections: &Connections, id: ConnectionId, [originator, responder]: [
 /// Notes the packet in its half. Flows of TCP are remembered once the connection is established: until then, and for
 /// SYN, FIN and RST always, each packet comes this way, so that the state is followed.
 fn observe(walk: &mut Walk<'_, '_>, found: &Found) {
-    walk.half = Some(Half { connection: found.id, direction: found.direction });
+    walk.half = Some(Half {
+        connection: found.id,
+        direction: found.direction,
+    });
     if walk.effects == Effects::None {
         return;
     }
@@ -178,7 +193,9 @@ pub(super) fn create(
         return Ok(());
     }
     spend_new_flow_budget(walk)?;
-    let Some(zone) = zone(walk) else { return Err(DropReason::PortDown) };
+    let Some(zone) = zone(walk) else {
+        return Err(DropReason::PortDown);
+    };
     let payer = walk.source_port.or(walk.destination_port());
     let new = New {
         originator: identity(walk.source_port),
@@ -189,10 +206,12 @@ pub(super) fn create(
         now: walk.environment.now,
     };
     let connections = walk.environment.connections;
-    let created = connections.create(zone, tuple, new).map_err(|error| match error {
-        CreateError::TableFull { .. } => DropReason::ConnectionTableFull,
-        CreateError::PortBudget { .. } => DropReason::ConnectionBudget,
-    })?;
+    let created = connections
+        .create(zone, tuple, new)
+        .map_err(|error| match error {
+            CreateError::TableFull { .. } => DropReason::ConnectionTableFull,
+            CreateError::PortBudget { .. } => DropReason::ConnectionBudget,
+        })?;
     if created.is_new {
         vouch(connections, created.id, sides);
         walk.environment.new_connections.note(tuple);
@@ -200,14 +219,27 @@ pub(super) fn create(
     if let Some(half) = connections.half(created.id, created.direction) {
         half.touch(walk.environment.now, walk.layout.length, walk.layout.tcp_flags);
     }
-    walk.half = Some(Half { connection: created.id, direction: created.direction });
+    walk.half = Some(Half {
+        connection: created.id,
+        direction: created.direction,
+    });
     // Where another worker made it from the other side, the next packet finds out what it rests on.
     walk.cacheable &= created.is_new && (walk.layout.protocol != protocol::TCP || picked_up);
     Ok(())
 }
 
 fn spend_new_flow_budget(walk: &mut Walk<'_, '_>) -> Result<(), DropReason> {
-    let (InterfaceKind::Port(index), Some(port)) = (walk.source.kind(), walk.source_port) else { return Ok(()) };
-    let granted = walk.state.meters(index).new_flows.take(port.budgets.new_flows_pps, walk.environment.now);
-    if granted { Ok(()) } else { Err(DropReason::NewFlowBudget) }
+    let (InterfaceKind::Port(index), Some(port)) = (walk.source.kind(), walk.source_port) else {
+        return Ok(());
+    };
+    let granted = walk
+        .state
+        .meters(index)
+        .new_flows
+        .take(port.budgets.new_flows_pps, walk.environment.now);
+    if granted {
+        Ok(())
+    } else {
+        Err(DropReason::NewFlowBudget)
+    }
 }

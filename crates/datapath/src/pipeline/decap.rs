@@ -53,7 +53,11 @@ pub fn decapsulate(tables: &Tables, frame: &mut Buffer) -> Result<u32, DropReaso
         return Err(DropReason::NotVxlan);
     }
     let membership = tables.membership_of(outer.vni, outer.source).ok_or_else(|| {
-        if tables.knows_vni(outer.vni) { DropReason::UnknownEndpoint } else { DropReason::UnknownVni }
+        if tables.knows_vni(outer.vni) {
+            DropReason::UnknownEndpoint
+        } else {
+            DropReason::UnknownVni
+        }
     })?;
     trim(frame, &outer)?;
     if outer.congested {
@@ -83,7 +87,8 @@ fn outer_of(head: &[u8]) -> Option<Outer> {
             if ip[0] >> 4 != 6 || ip[6] != 17 {
                 return None;
             }
-            let address = |at: usize| IpAddr::from(<[u8; 16]>::try_from(&ip[at..at + 16]).unwrap_or_default());
+            let address =
+                |at: usize| IpAddr::from(<[u8; 16]>::try_from(&ip[at..at + 16]).unwrap_or_default());
             (address(8), address(24), ip[0] << 4 | ip[1] >> 4, 54)
         }
         _ => return None,
@@ -107,7 +112,9 @@ fn outer_of(head: &[u8]) -> Option<Outer> {
 fn mark_congestion(frame: &mut [u8]) -> Result<(), DropReason> {
     match frame.get(12..14) {
         Some([0x08, 0x00]) => {
-            let Some(ip) = frame.get_mut(14..34) else { return Err(DropReason::Malformed) };
+            let Some(ip) = frame.get_mut(14..34) else {
+                return Err(DropReason::Malformed);
+            };
             if ip[1] & 3 == 0 {
                 return Err(DropReason::CongestionNotCapable);
             }
@@ -122,7 +129,9 @@ fn mark_congestion(frame: &mut [u8]) -> Result<(), DropReason> {
             ip[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
         }
         Some([0x86, 0xdd]) => {
-            let Some(ip) = frame.get_mut(14..18) else { return Err(DropReason::Malformed) };
+            let Some(ip) = frame.get_mut(14..18) else {
+                return Err(DropReason::Malformed);
+            };
             if ip[1] & 0x30 == 0 {
                 return Err(DropReason::CongestionNotCapable);
             }

@@ -32,8 +32,15 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
 }
 
 fn to_port(walk: &mut Walk<'_, '_>, index: u32) -> Result<Option<Fate>, DropReason> {
-    let port = walk.environment.tables.port(index).filter(|p| p.admin_up).ok_or(DropReason::PortDown)?;
-    Ok(walk.trace.is_some().then(|| Fate::Deliver { port: port.id.to_string() }))
+    let port = walk
+        .environment
+        .tables
+        .port(index)
+        .filter(|p| p.admin_up)
+        .ok_or(DropReason::PortDown)?;
+    Ok(walk.trace.is_some().then(|| Fate::Deliver {
+        port: port.id.to_string(),
+    }))
 }
 
 fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Result<Option<Fate>, DropReason> {
@@ -42,7 +49,10 @@ fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Result<Option<Fate>, DropRe
     let header = tables.endpoint(adjacency.endpoint).ok_or(DropReason::NoTunnel)?;
     walk.destination_witness = walk.witness(adjacency.witness);
     let vni = walk.zone();
-    Ok(walk.trace.is_some().then(|| Fate::Encapsulate { endpoint: header.remote(), vni }))
+    Ok(walk.trace.is_some().then(|| Fate::Encapsulate {
+        endpoint: header.remote(),
+        vni,
+    }))
 }
 
 /// Large segments are cut to the guest's own segment size, which its MTU bounds.
@@ -63,8 +73,13 @@ pub(crate) fn permits(walk: &Walk<'_, '_>, port: &Port) -> bool {
     if !port.admin_up {
         return false;
     }
-    let (Some(firewall), false) = (&port.firewall, walk.control) else { return true };
+    let (Some(firewall), false) = (&port.firewall, walk.control) else {
+        return true;
+    };
     let Some(tuple) = &walk.tuple else { return true };
     let query = query(Direction::Ingress, tuple, walk);
-    firewall.policy.lookup(walk.environment.tables.sets(), &query).is_some()
+    firewall
+        .policy
+        .lookup(&query, walk.environment.tables.sets())
+        .is_some()
 }

@@ -16,8 +16,11 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
         return DropReason::UnrelatedError.into();
     }
     let filtered = unicast && !walk.control && walk.related == Related::No;
-    let (true, Some(tuple)) = (filtered, walk.tuple) else { return unfiltered(walk) };
-    let secured = |port: Option<&std::sync::Arc<crate::tables::Port>>| port.is_some_and(|p| p.firewall.is_some());
+    let (true, Some(tuple)) = (filtered, walk.tuple) else {
+        return unfiltered(walk);
+    };
+    let secured =
+        |port: Option<&std::sync::Arc<crate::tables::Port>>| port.is_some_and(|p| p.firewall.is_some());
     if !secured(walk.source_port) && !secured(walk.destination_port()) {
         return unfiltered(walk);
     }

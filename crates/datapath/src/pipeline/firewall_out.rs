@@ -12,14 +12,18 @@ use crate::verdict::DropReason;
 
 /// The stage. ARP and ND pass, as do ports without port security.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
-    let (false, Some(tuple)) = (walk.control, walk.tuple) else { return Verdict::Next };
+    let (false, Some(tuple)) = (walk.control, walk.tuple) else {
+        return Verdict::Next;
+    };
     if let Some(verdict) = connection::related(walk) {
         return verdict;
     }
     // The mark is taken before the table is asked: a connection made in between shows as a newer mark.
     walk.mark = walk.environment.new_connections.mark(&tuple);
     connection::find(walk, &tuple);
-    let Some(port) = walk.source_port.filter(|_| walk.connection.is_none()) else { return Verdict::Next };
+    let Some(port) = walk.source_port.filter(|_| walk.connection.is_none()) else {
+        return Verdict::Next;
+    };
     match ask_out(walk, port, &tuple) {
         Ok(witness) => {
             walk.source_witness = witness;
@@ -31,9 +35,11 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
 
 /// May `port` open a connection with this tuple? The witness of the rule that allows it.
 pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
-    let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
+    let Some(firewall) = &port.firewall else {
+        return Ok(walk.witness(port.slot_of_port()));
+    };
     let query = query(Direction::Egress, tuple, walk);
-    match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
+    match firewall.policy.lookup(&query, walk.environment.tables.sets()) {
         Some(ordinal) => {
             walk.record(|_| format!("{} allows it out", rule_name(port, ordinal)));
             Ok(walk.witness(port.slot_of_rule(ordinal)))
@@ -48,9 +54,11 @@ pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Re
 
 /// May a connection with this tuple be opened to `port`?
 pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
-    let Some(firewall) = &port.firewall else { return Ok(walk.witness(port.slot_of_port())) };
+    let Some(firewall) = &port.firewall else {
+        return Ok(walk.witness(port.slot_of_port()));
+    };
     let query = query(Direction::Ingress, tuple, walk);
-    match firewall.policy.lookup(walk.environment.tables.sets(), &query) {
+    match firewall.policy.lookup(&query, walk.environment.tables.sets()) {
         Some(ordinal) => {
             walk.record(|_| format!("{} allows it in", rule_name(port, ordinal)));
             Ok(walk.witness(port.slot_of_rule(ordinal)))
@@ -64,8 +72,14 @@ pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Res
 }
 
 fn rule_name(port: &Port, ordinal: u32) -> String {
-    let rule = port.firewall.as_ref().and_then(|f| f.rules.get(ordinal as usize)?.as_ref());
-    rule.map_or_else(|| format!("a rule of port {}", port.id), |id| format!("rule {id} of port {}", port.id))
+    let rule = port
+        .firewall
+        .as_ref()
+        .and_then(|f| f.rules.get(ordinal as usize)?.as_ref());
+    rule.map_or_else(
+        || format!("a rule of port {}", port.id),
+        |id| format!("rule {id} of port {}", port.id),
+    )
 }
 
 /// A tuple as people write it, seen from the sender.

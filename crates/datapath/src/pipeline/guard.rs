@@ -45,7 +45,10 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
 
 fn from_port(walk: &mut Walk<'_, '_>, index: u32) -> Result<(), DropReason> {
     let tables = walk.environment.tables;
-    let port = tables.port(index).filter(|p| p.admin_up).ok_or(DropReason::PortDown)?;
+    let port = tables
+        .port(index)
+        .filter(|p| p.admin_up)
+        .ok_or(DropReason::PortDown)?;
     walk.source_port = Some(port);
     walk.network = Some(tables.network(port.network).ok_or(DropReason::PortDown)?);
     walk.source_witness = walk.witness(port.slot_of_port());
@@ -112,7 +115,11 @@ fn ipv4_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropRea
         return Err(DropReason::DhcpServerFromGuest);
     }
     let asks_for_address = udp && from == 68 && to == 67 && source == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    if asks_for_address || port.owns(mac, source) { Ok(()) } else { Err(DropReason::SpoofedIpv4) }
+    if asks_for_address || port.owns(mac, source) {
+        Ok(())
+    } else {
+        Err(DropReason::SpoofedIpv4)
+    }
 }
 
 fn ipv6_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropReason> {
@@ -133,22 +140,37 @@ fn ipv6_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropRea
     let unspecified = source == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
         && kind.is_some()
         && matches!(destination, IpAddr::V6(group) if group.is_multicast());
-    if unspecified || owned(source) { Ok(()) } else { Err(DropReason::SpoofedIpv6) }
+    if unspecified || owned(source) {
+        Ok(())
+    } else {
+        Err(DropReason::SpoofedIpv6)
+    }
 }
 
 fn nd_target(walk: &Walk<'_, '_>) -> Result<IpAddr, DropReason> {
     let at = usize::from(walk.layout.l4) + 8;
-    let target: [u8; 16] =
-        walk.frame.head().get(at..at + 16).and_then(|b| b.try_into().ok()).ok_or(DropReason::Malformed)?;
+    let target: [u8; 16] = walk
+        .frame
+        .head()
+        .get(at..at + 16)
+        .and_then(|b| b.try_into().ok())
+        .ok_or(DropReason::Malformed)?;
     Ok(IpAddr::from(target))
 }
 
 /// The source or target link-layer address option, where there is one, names the sender's own MAC.
 fn link_layer_option_is_own(walk: &Walk<'_, '_>, mac: Mac) -> Result<(), DropReason> {
-    let mut rest = walk.frame.head().get(usize::from(walk.layout.l4) + 24..).unwrap_or_default();
+    let mut rest = walk
+        .frame
+        .head()
+        .get(usize::from(walk.layout.l4) + 24..)
+        .unwrap_or_default();
     while let [kind, length, ..] = *rest {
         let bytes = usize::from(length) * 8;
-        let option = rest.get(..bytes).filter(|_| bytes > 0).ok_or(DropReason::Malformed)?;
+        let option = rest
+            .get(..bytes)
+            .filter(|_| bytes > 0)
+            .ok_or(DropReason::Malformed)?;
         if matches!(kind, 1 | 2) && option.get(2..8) != Some(&mac.0[..]) {
             return Err(DropReason::SpoofedNd);
         }
@@ -165,8 +187,16 @@ fn spend_control_budget(walk: &mut Walk<'_, '_>, index: u32, port: &Port) -> Res
         return Ok(());
     }
     let now = walk.environment.now;
-    let granted = walk.state.meters(index).control.take(port.budgets.control_pps, now);
-    if granted { Ok(()) } else { Err(DropReason::ControlBudget) }
+    let granted = walk
+        .state
+        .meters(index)
+        .control
+        .take(port.budgets.control_pps, now);
+    if granted {
+        Ok(())
+    } else {
+        Err(DropReason::ControlBudget)
+    }
 }
 
 /// The type of an ICMPv6 message other than echo and errors.
@@ -175,7 +205,11 @@ fn icmpv6_type(walk: &Walk<'_, '_>) -> Option<u8> {
     if layout.kind != Kind::Ipv6 || layout.protocol != ICMPV6 || layout.fragment == Fragment::Later {
         return None;
     }
-    walk.frame.head().get(usize::from(layout.l4)).copied().filter(|kind| (130..=143).contains(kind))
+    walk.frame
+        .head()
+        .get(usize::from(layout.l4))
+        .copied()
+        .filter(|kind| (130..=143).contains(kind))
 }
 
 pub(super) fn addresses(walk: &Walk<'_, '_>) -> Option<(IpAddr, IpAddr)> {

@@ -14,6 +14,15 @@ mod respond;
 mod switch;
 mod walk;
 
+use anet_memory::buffer::Buffer;
+use anet_packet::Malformed;
+use anet_packet::parse::{self, Layout};
+
+use crate::interface::Interface;
+use crate::tables::FloodMember;
+use crate::trace::{Fate, Trace};
+use crate::verdict::DropReason;
+
 pub use decap::decapsulate;
 pub(crate) use deliver::permits as flood_permits;
 pub(crate) use walk::{Destination, Outcome, Verdict, Walk, WorkerState};
@@ -27,13 +36,34 @@ pub(crate) struct Stage {
 
 /// The way of a packet.
 pub(crate) const STAGES: [Stage; 7] = [
-    Stage { name: "decap", run: decap::stage },
-    Stage { name: "guard", run: guard::stage },
-    Stage { name: "respond", run: respond::stage },
-    Stage { name: "firewall_out", run: firewall_out::stage },
-    Stage { name: "switch", run: switch::stage },
-    Stage { name: "firewall_in", run: firewall_in::stage },
-    Stage { name: "deliver", run: deliver::stage },
+    Stage {
+        name: "decap",
+        run: decap::stage,
+    },
+    Stage {
+        name: "guard",
+        run: guard::stage,
+    },
+    Stage {
+        name: "respond",
+        run: respond::stage,
+    },
+    Stage {
+        name: "firewall_out",
+        run: firewall_out::stage,
+    },
+    Stage {
+        name: "switch",
+        run: switch::stage,
+    },
+    Stage {
+        name: "firewall_in",
+        run: firewall_in::stage,
+    },
+    Stage {
+        name: "deliver",
+        run: deliver::stage,
+    },
 ];
 
 /// Names of the stages, in order.
@@ -50,4 +80,59 @@ pub(crate) fn walk(walk: &mut Walk<'_, '_>) -> Outcome {
         }
     }
     unreachable!("the last stage always decides")
+}
+
+/// Walks `frame`, as if it came in by `source` (a port or the uplink), with a recorder and without lasting effects.
+pub fn trace(environment: Environment<'_>, source: Interface, frame: &mut Buffer) -> Trace {
+    let mut trace = Trace::default();
+    let mut state = WorkerState::default();
+    let layout = match read_layout(source, frame) {
+        Ok(layout) => layout,
+        Err(malformed) => {
+            trace.record("parse", malformed.text().to_string());
+            trace.fate = Some(Fate::Drop(DropReason::Malformed));
+            return trace;
+        }
+    };
+    let mut steps = Walk::new(environment, &mut state, frame, layout, source);
+    steps.effects = Effects::None;
+    steps.trace = Some(&mut trace);
+    let outcome = walk(&mut steps);
+    let flood = flood_fate(&steps, &outcome);
+    let fate = match outcome {
+        Outcome::Forward => flood,
+        Outcome::Reply => Some(Fate::Reply),
+        Outcome::Consumed => Some(Fate::Consumed),
+        Outcome::Drop(reason) => Some(Fate::Drop(reason)),
+    };
+    trace.fate = fate.or(trace.fate);
+    trace
+}
+
+/// A frame from the underlay is laid out once its outer headers are off; until then any layout will do.
+fn read_layout(source: Interface, frame: &Buffer) -> Result<Layout, Malformed> {
+    parse::layout(frame.head(), frame.len()).or_else(|malformed| match source {
+        Interface::UPLINK => Ok(Layout::EMPTY),
+        _ => Err(malformed),
+    })
+}
+
+fn flood_fate(walk: &Walk<'_, '_>, outcome: &Outcome) -> Option<Fate> {
+    let (Outcome::Forward, Some(Destination::Flood), Some(network)) =
+        (outcome, walk.destination, walk.network)
+    else {
+        return None;
+    };
+    let port =
+        |member: &&FloodMember| matches!(member, FloodMember::Port(p) if Interface::port(*p) != walk.source);
+    let ports = network.flood().iter().filter(port).count();
+    let endpoints = network
+        .flood()
+        .iter()
+        .filter(|m| matches!(m, FloodMember::Endpoint(_)))
+        .count();
+    Some(Fate::Flood {
+        ports,
+        endpoints: if walk.from_tunnel() { 0 } else { endpoints },
+    })
 }

@@ -11,7 +11,9 @@ use crate::verdict::DropReason;
 
 /// The stage. Only frames of the control kind stay here; the others pass untouched.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
-    let Some(network) = walk.network else { return DropReason::PortDown.into() };
+    let Some(network) = walk.network else {
+        return DropReason::PortDown.into();
+    };
     match walk.source_port {
         Some(port) => from_port(walk, network, port),
         None => from_tunnel(walk, network),
@@ -23,17 +25,26 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
         walk.record(|_| "multicast listener messages end at the host".to_string());
         return Verdict::Done(Outcome::Consumed);
     }
-    let subnets: Vec<SubnetView<'_>> = network.facts.subnets.iter().map(|(_, s)| SubnetView::from(s)).collect();
+    let subnets: Vec<SubnetView<'_>> = network
+        .facts
+        .subnets
+        .iter()
+        .map(|(_, s)| SubnetView::from(s))
+        .collect();
     let view = PortView {
         mac: port.mac,
         addresses: &port.addresses,
+        allowed_address_pairs: &port.pairs,
         hostname: port.hostname.as_deref(),
         mtu: network.facts.mtu,
         subnets: &subnets,
         service_mac: SERVICE_MAC,
     };
     let mut reply = std::mem::take(&mut walk.state.reply);
-    let request = Request { bytes: walk.frame.head(), checksum: walk.frame.meta.checksum };
+    let request = Request {
+        bytes: walk.frame.head(),
+        checksum: walk.frame.meta.checksum,
+    };
     let outcome = respond::answer(request, &view, |address| network.resolve(address), &mut reply);
     walk.state.reply = reply;
     conclude(walk, outcome)
@@ -73,7 +84,9 @@ fn from_tunnel(walk: &mut Walk<'_, '_>, network: &Network) -> Verdict {
         _ if discovery => solicited(walk),
         _ => None,
     };
-    let Some(target) = target else { return Verdict::Next };
+    let Some(target) = target else {
+        return Verdict::Next;
+    };
     match network.resolve(target).and_then(|mac| network.station(mac)) {
         Some(Station::Local(port)) => {
             walk.destination = Some(Destination::Port(port));

@@ -11,7 +11,9 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     if walk.destination.is_some() {
         return Verdict::Next;
     }
-    let Some(network) = walk.network else { return DropReason::PortDown.into() };
+    let Some(network) = walk.network else {
+        return DropReason::PortDown.into();
+    };
     let (mac, _) = macs(walk);
     let destination = match network.station(mac) {
         _ if mac.is_multicast() => Destination::Flood,

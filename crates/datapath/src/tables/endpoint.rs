@@ -56,8 +56,19 @@ impl OuterHeader {
 
     /// Compiles the header from `local` to `remote`. `None` where the families differ. The Ethernet addresses are of the
     /// underlay's next hop; a socket uplink ignores them.
-    pub fn compile(local: &LocalTunnel, remote: IpAddr, udp_port: u16, source: Mac, next_hop: Mac) -> Option<Self> {
-        let mut header = Self { bytes: [0; Self::MAX_LENGTH], length: 0, base_sum: 0, remote };
+    pub fn compile(
+        local: &LocalTunnel,
+        remote: IpAddr,
+        udp_port: u16,
+        source: Mac,
+        next_hop: Mac,
+    ) -> Option<Self> {
+        let mut header = Self {
+            bytes: [0; Self::MAX_LENGTH],
+            length: 0,
+            base_sum: 0,
+            remote,
+        };
         let bytes = &mut header.bytes;
         bytes[0..6].copy_from_slice(&next_hop.0);
         bytes[6..12].copy_from_slice(&source.0);
@@ -86,7 +97,10 @@ impl OuterHeader {
         };
         bytes[udp + 2..udp + 4].copy_from_slice(&udp_port.to_be_bytes());
         bytes[udp + 8] = 0x08;
-        header.base_sum = bytes[14..34].chunks_exact(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]]))).sum();
+        header.base_sum = bytes[14..34]
+            .chunks_exact(2)
+            .map(|w| u32::from(u16::from_be_bytes([w[0], w[1]])))
+            .sum();
         header.length = (udp + UDP_AND_VXLAN) as u8;
         Some(header)
     }
@@ -108,7 +122,9 @@ impl OuterHeader {
     #[inline]
     pub fn write(&self, target: &mut [u8], inner: usize, vni: u32, source_port: u16, tos: u8) {
         let length = self.length();
-        let Some(target) = target.get_mut(..length) else { return };
+        let Some(target) = target.get_mut(..length) else {
+            return;
+        };
         target.copy_from_slice(&self.bytes[..length]);
         let udp = length - UDP_AND_VXLAN;
         let udp_length = u16::try_from(inner + UDP_AND_VXLAN).unwrap_or(0);

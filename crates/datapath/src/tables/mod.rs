@@ -32,7 +32,7 @@ pub use witness::{Witness, Witnesses};
 pub type TableMap<K, V> = HashMap<K, V, FixedState>;
 
 /// Everything a worker reads. Cheap to read, changed only through [`TableOp`]s.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tables {
     pub(crate) tunnel: Option<LocalTunnel>,
     pub(crate) networks: Vec<Option<Network>>,
@@ -46,6 +46,21 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Empty tables. `seed` keys the address sets' hashes; both copies must have the same.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            tunnel: None,
+            networks: Vec::new(),
+            ports: Vec::new(),
+            endpoints: Vec::new(),
+            adjacencies: Vec::new(),
+            memberships: Vec::new(),
+            membership_by_source: TableMap::default(),
+            sets: AddressSets::new(seed),
+            witnesses: Witnesses::default(),
+        }
+    }
+
     /// The host's own tunnel endpoint.
     pub fn tunnel(&self) -> Option<&LocalTunnel> {
         self.tunnel.as_ref()
@@ -59,7 +74,10 @@ impl Tables {
 
     /// All ports with their indexes.
     pub fn ports(&self) -> impl Iterator<Item = (u32, &Arc<Port>)> {
-        self.ports.iter().enumerate().filter_map(|(i, p)| Some((i as u32, p.as_ref()?)))
+        self.ports
+            .iter()
+            .enumerate()
+            .filter_map(|(i, p)| Some((i as u32, p.as_ref()?)))
     }
 
     /// A network by index.
@@ -70,7 +88,10 @@ impl Tables {
 
     /// All networks with their indexes.
     pub fn networks(&self) -> impl Iterator<Item = (u32, &Network)> {
-        self.networks.iter().enumerate().filter_map(|(i, n)| Some((i as u32, n.as_ref()?)))
+        self.networks
+            .iter()
+            .enumerate()
+            .filter_map(|(i, n)| Some((i as u32, n.as_ref()?)))
     }
 
     /// A compiled outer header by endpoint index.

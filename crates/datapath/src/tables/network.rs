@@ -51,7 +51,12 @@ pub struct Network {
 
 impl Network {
     pub(super) fn new(facts: Arc<NetworkFacts>) -> Self {
-        Self { facts, stations: TableMap::default(), addresses: TableMap::default(), flood: Vec::new() }
+        Self {
+            facts,
+            stations: TableMap::default(),
+            addresses: TableMap::default(),
+            flood: Vec::new(),
+        }
     }
 
     /// Where a MAC is.

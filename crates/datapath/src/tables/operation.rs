@@ -6,7 +6,10 @@ use std::sync::Arc;
 use anet_packet::addr::{IpPrefix, Mac};
 use left_right::Absorb;
 
-use super::{Adjacency, FloodMember, LocalTunnel, Membership, Network, NetworkFacts, OuterHeader, Port, Station, Tables};
+use super::{
+    Adjacency, FloodMember, LocalTunnel, Membership, Network, NetworkFacts, OuterHeader, Port, Station,
+    Tables,
+};
 
 /// One change. `None` deletes. Each costs what it changes, whatever the size of the tables.
 pub enum TableOp {
@@ -71,8 +74,7 @@ impl Tables {
             TableOp::Endpoint(index, header) => put(&mut self.endpoints, *index, header.clone()),
             TableOp::Adjacency(index, adjacency) => put(&mut self.adjacencies, *index, *adjacency),
             TableOp::Membership(index, membership) => self.put_membership(*index, *membership),
-            TableOp::SetMember(set, prefix, true) => self.sets.insert(*set, *prefix),
-            TableOp::SetMember(set, prefix, false) => self.sets.remove(*set, *prefix),
+            TableOp::SetMember(set, prefix, joins) => self.set_member(*set, *prefix, *joins),
             TableOp::SetClear(set) => self.sets.clear(*set),
             TableOp::Witnesses(slots) => self.witnesses.grow(*slots),
             TableOp::Bump(first, count) => self.witnesses.bump(*first, *count),
@@ -95,6 +97,15 @@ impl Tables {
             self.membership_by_source.insert((new.vni, new.source), index);
         }
         put(&mut self.memberships, index, membership);
+    }
+
+    /// An index beyond the bound is refused where operations are built; here it has no effect.
+    fn set_member(&mut self, set: u32, prefix: IpPrefix, joins: bool) {
+        if joins {
+            let _ = self.sets.insert(set, prefix);
+        } else {
+            self.sets.remove(set, prefix);
+        }
     }
 
     fn with_network(&mut self, index: u32, change: impl FnOnce(&mut Network)) {

@@ -72,7 +72,10 @@ impl Port {
     /// True where the port may send from, and be sent to at, `address` with `mac`.
     pub fn owns(&self, mac: Mac, address: IpAddr) -> bool {
         (mac == self.mac && self.addresses.contains(&address))
-            || self.pairs.iter().any(|p| p.mac.unwrap_or(self.mac) == mac && p.prefix.contains(address))
+            || self
+                .pairs
+                .iter()
+                .any(|p| p.mac.unwrap_or(self.mac) == mac && p.prefix.contains(address))
     }
 
     /// True where the port may send from `mac`.

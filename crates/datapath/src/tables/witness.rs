@@ -13,7 +13,10 @@ pub struct Witness {
 
 impl Witness {
     /// The slot that never changes: for sides that have nothing to say.
-    pub const ALWAYS: Witness = Witness { slot: 0, generation: 0 };
+    pub const ALWAYS: Witness = Witness {
+        slot: 0,
+        generation: 0,
+    };
 
     /// As one word.
     #[inline]
@@ -24,7 +27,10 @@ impl Witness {
     /// From one word.
     #[inline]
     pub const fn from_word(word: u64) -> Self {
-        Self { slot: (word >> 32) as u32, generation: word as u32 }
+        Self {
+            slot: (word >> 32) as u32,
+            generation: word as u32,
+        }
     }
 }
 
@@ -46,7 +52,10 @@ impl Witnesses {
     pub fn witness(&self, slot: u32) -> Witness {
         match self.generations.get(slot as usize) {
             Some(&generation) => Witness { slot, generation },
-            None => Witness { slot: u32::MAX, generation: u32::MAX },
+            None => Witness {
+                slot: u32::MAX,
+                generation: u32::MAX,
+            },
         }
     }
 
