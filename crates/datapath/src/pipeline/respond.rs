@@ -43,6 +43,7 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
     let mut reply = std::mem::take(&mut walk.state.reply);
     let request = Request {
         bytes: walk.frame.head(),
+        layout: &walk.layout,
         checksum: walk.frame.meta.checksum,
     };
     let outcome = respond::answer(request, &view, |address| network.resolve(address), &mut reply);
