@@ -55,60 +55,21 @@ fn who_is_told_what() {
     use Outcome::{Announcement, Silent, Unknown};
     let told = |mac| Err(mac);
     let unspecified = Ipv4Addr::UNSPECIFIED;
+    #[rustfmt::skip]
     let rows: [(&str, Ipv4Addr, Ipv4Addr, Result<Outcome, Mac>); 13] = [
         ("another guest", GUEST_V4, OTHER_V4, told(OTHER)),
         ("the gateway", GUEST_V4, GATEWAY_V4, told(SERVICE_MAC)),
-        (
-            "the service's address",
-            GUEST_V4,
-            SERVICE_ADDRESS_V4,
-            told(SERVICE_MAC),
-        ),
+        ("the service's address", GUEST_V4, SERVICE_ADDRESS_V4, told(SERVICE_MAC)),
         ("nobody's address", GUEST_V4, NOBODY, Ok(Unknown(NOBODY.into()))),
-        (
-            "its own address",
-            SHARED_V4,
-            GUEST_V4,
-            Ok(Silent(Silence::OwnAddress)),
-        ),
-        (
-            "probe for its own",
-            unspecified,
-            GUEST_V4,
-            Ok(Silent(Silence::OwnAddress)),
-        ),
+        ("its own address", SHARED_V4, GUEST_V4, Ok(Silent(Silence::OwnAddress))),
+        ("probe for its own", unspecified, GUEST_V4, Ok(Silent(Silence::OwnAddress))),
         ("probe for another's", unspecified, OTHER_V4, told(OTHER)),
-        (
-            "probe for the gateway's",
-            unspecified,
-            GATEWAY_V4,
-            told(SERVICE_MAC),
-        ),
-        (
-            "probe for a shared one",
-            unspecified,
-            SHARED_V4,
-            Ok(Silent(Silence::OwnAddress)),
-        ),
-        (
-            "announcement of its own",
-            GUEST_V4,
-            GUEST_V4,
-            Ok(Announcement(GUEST_V4.into())),
-        ),
-        (
-            "announcement of a shared one",
-            SHARED_V4,
-            SHARED_V4,
-            Ok(Announcement(SHARED_V4.into())),
-        ),
+        ("probe for the gateway's", unspecified, GATEWAY_V4, told(SERVICE_MAC)),
+        ("probe for a shared one", unspecified, SHARED_V4, Ok(Silent(Silence::OwnAddress))),
+        ("announcement of its own", GUEST_V4, GUEST_V4, Ok(Announcement(GUEST_V4.into()))),
+        ("announcement of a shared one", SHARED_V4, SHARED_V4, Ok(Announcement(SHARED_V4.into()))),
         ("announcement of another's", OTHER_V4, OTHER_V4, told(OTHER)),
-        (
-            "announcement of the gateway's",
-            GATEWAY_V4,
-            GATEWAY_V4,
-            told(SERVICE_MAC),
-        ),
+        ("announcement of the gateway's", GATEWAY_V4, GATEWAY_V4, told(SERVICE_MAC)),
     ];
     for (name, sender, target, expected) in rows {
         let (outcome, out) = Fixture::default().answer(&request(sender, target));

@@ -2,7 +2,10 @@
 
 mod arp;
 mod dhcp_v4;
+mod dhcp_v4_options;
+mod dhcp_v4_refused;
 mod dhcp_v6;
+mod dhcp_v6_refused;
 mod echo;
 mod hostile;
 mod neighbor;
