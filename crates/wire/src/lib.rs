@@ -8,3 +8,4 @@ pub mod client;
 pub mod codec;
 pub mod control;
 pub mod frame;
+pub mod plan_text;
