@@ -15,6 +15,8 @@ pub mod id;
 mod index;
 pub mod limits;
 pub mod state;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod touched;
 mod transaction;
 pub mod validate;
