@@ -175,7 +175,7 @@ pub fn unusual() -> impl Strategy<Value = FrameBuilder> {
                     let (s, d) = (source.into(), destination.into());
                     FrameBuilder::other_protocol(source_mac, destination_mac, s, d, 132).payload(40)
                 }
-                4 => FrameBuilder::raw(source_mac, destination_mac, number).payload(50),
+                4 => FrameBuilder::raw(source_mac, destination_mac, number % 1501).payload(50),
                 _ => FrameBuilder::udp6(source_mac, destination_mac, source, destination, 50_000, 4789)
                     .vxlan(Vni::new(u32::from(number)).expect("in range"), &inner.build()),
             }
