@@ -42,6 +42,9 @@ const L4_V6: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN;
 const HEAD_V4: usize = L4_V4 + 8;
 const HEAD_V6: usize = L4_V6 + 8;
 
+/// Version 4 and 20 bytes of header; neither "more fragments" nor an offset.
+const PLAIN_MASK: u64 = 0xff00_0000_0000_3fff;
+const PLAIN: u64 = 0x4500_0000_0000_0000;
 const GROUP_BIT: u64 = 1 << 56;
 const PORT_MASK: u64 = 0xffff;
 
@@ -80,12 +83,13 @@ impl FlowKey {
     /// Key and brief layout of an ordinary packet, at the least cost: TCP without SYN, FIN and RST, or UDP, over IPv4
     /// without options or IPv6 without extension headers, untagged, whole and well formed. `None` for everything else,
     /// which is then read by [`crate::layout`]. Where it answers, it agrees with `layout` and [`Self::of`].
-    #[inline]
+    // Inlined always: the caller keeps the words in registers until it has hashed and stored them.
+    #[inline(always)]
     pub fn extract(interface: u32, head: &[u8], packet_len: usize) -> Option<(FlowKey, Brief)> {
         let start: &[u8; HEAD_V4] = head.first_chunk()?;
-        match part::<12, 2, HEAD_V4>(start) {
-            [0x08, 0x00] => extract_v4(interface, start, head, packet_len),
-            [0x86, 0xdd] => extract_v6(interface, head, packet_len),
+        match word::<6, HEAD_V4>(start) as u16 {
+            ethernet::ethertype::IPV4 => extract_v4(interface, start, head, packet_len),
+            ethernet::ethertype::IPV6 => extract_v6(interface, head, packet_len),
             _ => None,
         }
     }
@@ -186,7 +190,16 @@ fn word<const AT: usize, const SIZE: usize>(head: &[u8; SIZE]) -> u64 {
     u64::from_be_bytes(part::<AT, 8, SIZE>(head))
 }
 
-#[inline]
+/// A header, its checksum included, is right where the sum of its words, not zero, is a multiple of 0xffff. An odd
+/// divisor divides where the product with its inverse modulo 2^64 is small: one multiplication and no folding.
+#[inline(always)]
+const fn is_multiple_of_ffff(sum: u64) -> bool {
+    const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+    const { assert!(INVERSE.wrapping_mul(0xffff) == 1) };
+    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+}
+
+#[inline(always)]
 fn extract_v4(
     interface: u32,
     start: &[u8; HEAD_V4],
@@ -195,12 +208,10 @@ fn extract_v4(
 ) -> Option<(FlowKey, Brief)> {
     let (first, second) = (word::<14, HEAD_V4>(start), word::<22, HEAD_V4>(start));
     let destination = u64::from(u32::from_be_bytes(part::<30, 4, HEAD_V4>(start)));
-    let is_plain = first >> 56 == 0x45 && first & 0x3fff == 0;
-    // A header is right where its sum is a multiple of 0xffff: one multiplication instead of folding.
     let sum = (first >> 32) + (first & 0xffff_ffff) + (second >> 32) + (second & 0xffff_ffff) + destination;
     let source_byte = (second >> 24) as u8;
     let source_is_legal = source_byte < 224 && source_byte != 127;
-    if !(is_plain && sum % 0xffff == 0 && source_is_legal) {
+    if first & PLAIN_MASK != PLAIN || !is_multiple_of_ffff(sum) || !source_is_legal {
         return None;
     }
     let macs = (word::<0, HEAD_V4>(start), word::<6, HEAD_V4>(start));
@@ -223,7 +234,7 @@ fn extract_v4(
     ))
 }
 
-#[inline]
+#[inline(always)]
 fn extract_v6(interface: u32, head: &[u8], packet_len: usize) -> Option<(FlowKey, Brief)> {
     let start: &[u8; HEAD_V6] = head.first_chunk()?;
     let first = word::<14, HEAD_V6>(start);

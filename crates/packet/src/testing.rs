@@ -431,3 +431,6 @@ pub fn multicast_mac(group: Ipv6Addr) -> Mac {
     let [.., a, b, c, d] = group.octets();
     Mac([0x33, 0x33, a, b, c, d])
 }
+
+#[cfg(test)]
+mod tests;

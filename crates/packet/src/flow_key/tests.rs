@@ -167,7 +167,7 @@ fn hashes_of_neighbouring_keys_spread() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn every_ordinary_frame_takes_the_fast_way(builder in generators::ordinary()) {

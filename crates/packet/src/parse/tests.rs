@@ -307,7 +307,7 @@ fn look_through_every_view(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn legal_frames_read_as_etherparse_reads_them(frame in generators::frame()) {
