@@ -1,0 +1,3 @@
+//! What the daemon decides, without I/O, clock or threads: tables from plans.
+
+pub mod tables;

@@ -1,0 +1,57 @@
+//! Indexes given to ids: dense, and used again once their owner is gone.
+
+use std::collections::BTreeMap;
+
+/// A dense numbering of ids.
+pub(super) struct Indexes<K> {
+    by_id: BTreeMap<K, u32>,
+    free: Vec<u32>,
+    next: u32,
+}
+
+impl<K> Default for Indexes<K> {
+    fn default() -> Self {
+        Self {
+            by_id: BTreeMap::new(),
+            free: Vec::new(),
+            next: 0,
+        }
+    }
+}
+
+impl<K: Ord + Clone> Indexes<K> {
+    pub(super) fn get(&self, id: &K) -> Option<u32> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The index of an id, a new one where it has none.
+    pub(super) fn assign(&mut self, id: &K) -> u32 {
+        if let Some(index) = self.get(id) {
+            return index;
+        }
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        });
+        self.by_id.insert(id.clone(), index);
+        index
+    }
+
+    /// Takes the index back.
+    pub(super) fn release(&mut self, id: &K) -> Option<u32> {
+        let index = self.by_id.remove(id)?;
+        self.free.push(index);
+        Some(index)
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        let gone: Vec<K> = self.by_id.keys().filter(|id| !keep(id)).cloned().collect();
+        for id in gone {
+            self.release(&id);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, u32)> {
+        self.by_id.iter().map(|(id, index)| (id, *index))
+    }
+}
