@@ -5,7 +5,6 @@
 
 pub mod allocation_count;
 pub mod buffer;
-pub mod counting_alloc;
 pub mod cpu;
 pub mod pool;
 pub mod prefetch;

@@ -1,7 +1,7 @@
 //! A pool in its steady state allocates nothing.
 
+use anet_memory::allocation_count::{CountingAllocator, allocations_of_this_thread};
 use anet_memory::buffer::Pool;
-use anet_memory::counting_alloc::{CountingAllocator, allocations_on_this_thread};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -11,7 +11,7 @@ fn buffers_and_slabs_go_round_without_an_allocation() {
     let pool = Pool::default();
     let (short, long) = ([1; 60], vec![2; 64_000]);
     let mut burst = Vec::with_capacity(64);
-    let before = allocations_on_this_thread();
+    let before = allocations_of_this_thread();
     for _ in 0..100 {
         for _ in 0..16 {
             burst.push(pool.copy_from(&short).unwrap());
@@ -20,7 +20,7 @@ fn buffers_and_slabs_go_round_without_an_allocation() {
         }
         burst.clear();
     }
-    assert_eq!(allocations_on_this_thread(), before);
+    assert_eq!(allocations_of_this_thread(), before);
     drop(std::hint::black_box(vec![0_u8; 10]));
-    assert_eq!(allocations_on_this_thread(), before + 1, "the counter counts");
+    assert_eq!(allocations_of_this_thread(), before + 1, "the counter counts");
 }
