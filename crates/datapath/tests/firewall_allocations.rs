@@ -10,12 +10,19 @@ use anet_model::host_plan::{AddressSetId, Direction, Family, PortRange, Protocol
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn rules() -> Vec<Rule> {
-    let set = || Remote::Set(AddressSetId::new("set").unwrap());
-    let prefix = |n: u16| Remote::Prefix(format!("10.{}.{}.0/24", n >> 8, n & 0xff).parse().unwrap());
+    let id = AddressSetId::new("set").expect("a legal id");
+    let set = || Remote::Set(id.clone());
+    let prefix = |n: u16| {
+        Remote::Prefix(
+            format!("10.{}.{}.0/24", n >> 8, n & 0xff)
+                .parse()
+                .expect("a legal prefix"),
+        )
+    };
     let rule = |n: u16| Rule {
         direction: Direction::Ingress,
         family: if n % 3 == 2 { Family::Ipv6 } else { Family::Ipv4 },
-        protocol: if n % 5 == 0 {
+        protocol: if n.is_multiple_of(5) {
             Protocol::Any
         } else {
             Protocol::Tcp(PortRange {
@@ -23,7 +30,7 @@ fn rules() -> Vec<Rule> {
                 last: n + 9,
             })
         },
-        remote: if n % 3 == 0 { prefix(n) } else { set() },
+        remote: if n.is_multiple_of(3) { prefix(n) } else { set() },
     };
     (0..2_000).map(rule).collect()
 }

@@ -218,15 +218,14 @@ impl Builder<'_> {
         changes.sort_unstable();
         let mut bitmap =
             self.bitmap(|protocol| matches!(protocol, Protocol::Any) || protocol == Protocol::Number(number));
-        let mut classes = vec![self.class(&bitmap)?; 1 << 16];
+        let mut classes = Vec::with_capacity(1 << 16);
+        let mut class = self.class(&bitmap)?;
         for here in changes.chunk_by(|a, b| a.0 == b.0) {
+            classes.resize(here.first().map_or(0, |(key, _)| *key as usize), class);
             here.iter().for_each(|(_, bit)| toggle(&mut bitmap, *bit));
-            let key = here.first().map_or(0, |(key, _)| *key as usize);
-            if let Some(from_here) = classes.get_mut(key..) {
-                let class = self.class(&bitmap)?;
-                from_here.fill(class);
-            }
+            class = self.class(&bitmap)?;
         }
+        classes.resize(1 << 16, class);
         Ok(KeyTable::new(&classes))
     }
 

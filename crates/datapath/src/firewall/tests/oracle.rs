@@ -71,7 +71,7 @@ fn any_address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn any_prefix() -> impl Strategy<Value = IpPrefix> {
-    (any_address(), 0..=128_u8).prop_map(|(address, length)| {
+    (any_address(), prop_oneof![3 => 0..=128_u8, 1 => Just(128)]).prop_map(|(address, length)| {
         let length = if address.is_ipv4() { length / 4 } else { length };
         IpPrefix::containing(address, length).unwrap()
     })
@@ -309,4 +309,18 @@ fn a_set_that_changes_changes_the_answer_without_compiling() {
         ),
         None
     );
+}
+
+#[test]
+fn a_host_at_the_edge_of_a_network_is_still_in_it() {
+    let sets = AddressSets::new(1);
+    for edge in ["10.0.0.0", "10.0.0.255"] {
+        let host = Remote::Prefix(IpPrefix::host(address(edge)));
+        let network = ingress(
+            Protocol::Tcp(ports(80, 80)),
+            Remote::Prefix(prefix("10.0.0.0/24")),
+        );
+        let policy = compiled(&[ingress(Protocol::Udp(ports(80, 80)), host), network]);
+        assert_eq!(policy.lookup(&tcp(edge, 80), &sets), Some(slot(1)));
+    }
 }
