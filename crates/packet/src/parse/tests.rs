@@ -180,6 +180,20 @@ fn fragments_that_cannot_be_are_refused() {
     odd[57] |= 1;
     odd[19] -= 1;
     assert_eq!(read(&odd), Err(Malformed::FragmentBounds));
+    // Nothing behind the headers.
+    let piece = FrameBuilder::udp4(A, B, A4, B4, 5, 6)
+        .payload(100)
+        .fragments(64)
+        .swap_remove(1);
+    let empty = with_ipv4_byte(&with_ipv4_byte(&piece, 16, 0), 17, 20);
+    assert_eq!(read(&empty), Err(Malformed::FragmentBounds));
+    let atomic = FrameBuilder::udp6(A, B, A6, B6, 5, 6).extension(protocol::FRAGMENT, &[0; 6]);
+    assert_eq!(
+        read(&atomic.build()).map(|l| (l.fragment, l.ports)),
+        Ok((Fragment::None, (5, 6)))
+    );
+    let twice = atomic.extension(protocol::FRAGMENT, &[0; 6]).build();
+    assert_eq!(read(&twice), Err(Malformed::Ipv6ExtensionChain));
 }
 
 /// Changes a byte of IPv4's header and mends the checksum.

@@ -100,8 +100,8 @@ impl FrameBuilder {
         self
     }
 
-    /// One more IPv6 extension header (not a fragment header: see [`Self::fragments`]): its number and what follows its
-    /// length byte: 6 bytes or 8 more, and so on.
+    /// One more IPv6 extension header: its number and what follows its length byte: 6 bytes or 8 more, and so on.
+    /// (Whoever wants fragments calls [`Self::fragments`].)
     pub fn extension(mut self, number: u8, data: &[u8]) -> Self {
         assert!((data.len() + 2).is_multiple_of(8));
         match &mut self.network {
