@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::layout::{Entry, Ticks};
+use super::layout::Entry;
+use super::ticks::Ticks;
 use super::timeouts::{Life, Timeouts};
 use super::{ConnectionId, Connections};
 
@@ -39,7 +40,7 @@ impl Connections {
             return false;
         };
         let commit = entry.commit();
-        if !commit.is_committed() || !Life::of(entry).is_over(now, timeouts) {
+        if !commit.is_committed() || !Life::of(entry, now).is_over(timeouts) {
             return false;
         }
         let id = ConnectionId {
@@ -47,7 +48,7 @@ impl Connections {
             sequence: commit.sequence(),
         };
         let expired = self.with_entry(id, |shard, entry, hash| {
-            let over = Life::of(entry).is_over(now, timeouts);
+            let over = Life::of(entry, now).is_over(timeouts);
             if over {
                 self.release(shard, entry, hash, slot);
                 shard.add_free([slot]);

@@ -6,19 +6,17 @@ use anet_packet::addr::Vni;
 use anet_packet::protocol;
 use anet_packet::tuple::Tuple;
 
+use super::evict::Seeker;
 use super::header::Header;
-use super::layout::{Entry, Key, Ticks};
+use super::layout::{Entry, Key};
 use super::shard::{Hash, Shard};
-use super::timeouts::Life;
+use super::ticks::Ticks;
 use super::{ConnectionId, Connections, Direction, PortIdentity, TcpState};
 
 /// Fresh entries that a shard takes at a time.
 const BATCH: u32 = 16;
 /// Fresh entries that the header tells of ahead of their use.
 const MARK_STEP: u32 = 1024;
-/// Entries looked at for one that gives way.
-const CANDIDATES: u32 = 32;
-
 /// What the maker of a connection knows beside zone and tuple.
 #[derive(Debug, Clone, Copy)]
 pub struct New {
@@ -94,8 +92,14 @@ impl Connections {
             responder,
             picked_up: new.picked_up,
         };
-        self.reserve(&mut shard, hash, key.payer(), new.limit)?;
-        let Some((slot, entry)) = self.take_slot(&mut shard, hash) else {
+        let number = hash.shard(self.shards.len());
+        let mut seeker = Seeker {
+            shard: &mut shard,
+            number,
+            now: Ticks::at(new.now),
+        };
+        self.reserve(&mut seeker, key.payer(), new.limit)?;
+        let Some((slot, entry)) = self.take_slot(&mut seeker) else {
             self.budgets.give_back(key.payer());
             self.counters.refused_full.add(1);
             return Err(CreateError::TableFull {
@@ -120,31 +124,24 @@ impl Connections {
     }
 
     /// Takes one connection of the port's budget, at the cost of a half-open one of its own if need be.
-    fn reserve(
-        &self,
-        shard: &mut Shard,
-        hash: Hash,
-        payer: PortIdentity,
-        limit: u32,
-    ) -> Result<(), CreateError> {
+    fn reserve(&self, seeker: &mut Seeker<'_>, payer: PortIdentity, limit: u32) -> Result<(), CreateError> {
         if self.budgets.take(payer, limit) {
             return Ok(());
         }
-        if let Some(slot) = self.evict(shard, hash, Some(payer)) {
-            shard.add_free([slot]);
-            if self.budgets.take(payer, limit) {
-                return Ok(());
-            }
+        let evicted = self.evict(seeker, Some(payer));
+        seeker.shard.add_free(evicted);
+        if evicted.is_some() && self.budgets.take(payer, limit) {
+            return Ok(());
         }
         self.counters.refused_budget.add(1);
         Err(CreateError::PortBudget { limit })
     }
 
-    fn take_slot(&self, shard: &mut Shard, hash: Hash) -> Option<(u32, Entry<'_>)> {
-        let slot = shard
-            .take_free()
-            .or_else(|| self.take_fresh(shard))
-            .or_else(|| self.take_elsewhere(shard, hash))?;
+    fn take_slot(&self, seeker: &mut Seeker<'_>) -> Option<(u32, Entry<'_>)> {
+        let own = seeker.shard.take_free().or_else(|| self.take_fresh(seeker.shard));
+        let slot = own
+            .or_else(|| self.take_elsewhere(seeker.number))
+            .or_else(|| self.evict(seeker, None))?;
         Some((slot, Entry::at(&self.words, slot)?))
     }
 
@@ -153,7 +150,9 @@ impl Connections {
         let mut used = self.used();
         let (first, end) = (used.next, (used.next + BATCH.min(self.capacity - used.next)));
         if end > used.mark {
-            used.mark = end.next_multiple_of(MARK_STEP).min(self.capacity);
+            used.mark = end
+                .checked_next_multiple_of(MARK_STEP)
+                .map_or(self.capacity, |mark| mark.min(self.capacity));
             Header::of(&self.words).set_mark(used.mark);
         }
         used.next = end;
@@ -163,62 +162,12 @@ impl Connections {
         shard.take_free()
     }
 
-    /// Takes a free entry of another shard, or one that gives way.
-    fn take_elsewhere(&self, shard: &mut Shard, hash: Hash) -> Option<u32> {
-        if self.len() < self.capacity() {
-            let own = hash.shard(self.shards.len());
-            let others = (own + 1..self.shards.len()).chain(0..own);
-            let mut free = others.filter_map(|other| self.shards[other].try_lock()?.take_free());
-            if let Some(slot) = free.next() {
-                return Some(slot);
-            }
+    /// Takes a free entry of another shard.
+    fn take_elsewhere(&self, own: usize) -> Option<u32> {
+        if self.len() >= self.capacity() {
+            return None;
         }
-        self.evict(shard, hash, None)
-    }
-
-    /// Ends a connection that gives way (of `payer`, if one is named) among the next few, and returns its slot. `shard` is
-    /// the caller's, of `hash`; others are only tried.
-    fn evict(&self, shard: &mut Shard, hash: Hash, payer: Option<PortIdentity>) -> Option<u32> {
-        let end = self.walk_end.load(Ordering::Relaxed).max(1);
-        let start = self.evict_cursor.fetch_add(CANDIDATES, Ordering::Relaxed);
-        (0..CANDIDATES.min(end))
-            .map(|i| start.wrapping_add(i) % end)
-            .find(|&slot| {
-                let evicted = self.evict_slot(shard, hash, payer, slot);
-                self.counters.evicted.add(u64::from(evicted));
-                evicted
-            })
-    }
-
-    fn evict_slot(&self, shard: &mut Shard, hash: Hash, payer: Option<PortIdentity>, slot: u32) -> bool {
-        let Some(entry) = Entry::at(&self.words, slot) else {
-            return false;
-        };
-        let Some((commit, key)) = entry.read() else {
-            return false;
-        };
-        if payer.is_some_and(|payer| payer != key.payer()) || !Life::of(entry).progress.gives_way() {
-            return false;
-        }
-        let its_hash = Hash::of(self.seed, key.zone, &key.tuple);
-        let its_shard = its_hash.shard(self.shards.len());
-        if its_shard == hash.shard(self.shards.len()) {
-            return self.release_if(shard, entry, its_hash, slot, commit.sequence());
-        }
-        let Some(mut other) = self.shards[its_shard].try_lock() else {
-            return false;
-        };
-        self.release_if(&mut other, entry, its_hash, slot, commit.sequence())
-    }
-
-    /// Under the shard's lock: releases the connection if it still is the one that was looked at.
-    fn release_if(&self, shard: &mut Shard, entry: Entry<'_>, hash: Hash, slot: u32, sequence: u32) -> bool {
-        let commit = entry.commit();
-        let same =
-            commit.is_committed() && commit.sequence() == sequence && Life::of(entry).progress.gives_way();
-        if same {
-            self.release(shard, entry, hash, slot);
-        }
-        same
+        let mut others = (own + 1..self.shards.len()).chain(0..own);
+        others.find_map(|other| self.shards[other].try_lock()?.take_free())
     }
 }

@@ -1,7 +1,8 @@
 //! One direction of a connection, for the worker that receives it.
 
 use super::Witness;
-use super::layout::{HalfWords, Ticks};
+use super::layout::HalfWords;
+use super::ticks::Ticks;
 
 /// One direction's half of a connection that was there a moment ago. For the worker that receives this direction;
 /// everybody may read. Should the connection end and its entry be used again while a worker still holds this, at most

@@ -12,7 +12,7 @@
 //!          word 3  bytes
 //!          word 4  sequence 32 | owner 16 | 0 | TCP flags seen 8
 //!          word 5-6  witnesses: slot 32 | generation 32
-//!          word 7  epoch 32 of the witnesses | created 32 in ticks (both halves)
+//!          word 7  epoch 32 of the witnesses | created 32 in ticks: the lower half here, the upper half in line 2
 //! ```
 //! Line 0 and the first words of the halves are written under the shard's lock only. A process that is killed while it
 //! writes leaves an entry without its committed flag, or, had anything else damaged it, one whose checksum is
@@ -25,6 +25,7 @@ use anet_packet::tuple::Tuple;
 
 use super::identity::PortIdentity;
 use super::tcp::TcpState;
+use super::ticks::Ticks;
 use super::{ConnectionId, Direction, Witness};
 
 /// Words of a cache line.
@@ -47,48 +48,6 @@ const CHECKSUM_SHIFT: u32 = 8;
 /// One cache line of the table.
 pub(super) type Line = [AtomicU64; LINE];
 
-/// A point in time in units of 2^20 nanoseconds (about 1.05 ms), modulo 2^32 of them (52 days). Ages are told apart
-/// up to 26 days; no timeout is longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ticks(pub(super) u32);
-
-impl Ticks {
-    #[inline]
-    pub(super) const fn at(now: u64) -> Self {
-        Self((now >> 20) as u32)
-    }
-
-    /// Ticks from here to `now`; zero where this lies in the future.
-    #[inline]
-    pub(super) const fn age(self, now: Ticks) -> u32 {
-        let age = now.0.wrapping_sub(self.0);
-        if age > u32::MAX / 2 { 0 } else { age }
-    }
-
-    /// The later of two points.
-    pub(super) const fn later(self, other: Ticks) -> Ticks {
-        if other.0.wrapping_sub(self.0) > u32::MAX / 2 {
-            self
-        } else {
-            other
-        }
-    }
-
-    /// The earlier of two points.
-    pub(super) const fn earlier(self, other: Ticks) -> Ticks {
-        if other.0.wrapping_sub(self.0) > u32::MAX / 2 {
-            other
-        } else {
-            self
-        }
-    }
-
-    /// The absolute time in nanoseconds, given a `now` that is less than 52 days later.
-    pub(super) const fn nanoseconds(self, now: u64) -> u64 {
-        now.saturating_sub((self.age(Ticks::at(now)) as u64) << 20)
-    }
-}
-
 /// Word 0 of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Commit(pub(super) u64);
@@ -98,8 +57,7 @@ impl Commit {
         let ipv6 = if key.tuple.family == 6 { IPV6 } else { 0 };
         let picked_up = if key.picked_up { PICKED_UP } else { 0 };
         let flags = COMMITTED | ipv6 | picked_up | (u64::from(state.code()) << STATE_SHIFT);
-        let identity = flags & (IPV6 | PICKED_UP);
-        let checksum = checksum(&key.words(), slot, sequence, identity);
+        let checksum = checksum(&key.words(), slot, sequence, flags);
         Self(u64::from(sequence) << 32 | checksum << CHECKSUM_SHIFT | flags)
     }
 
@@ -117,10 +75,6 @@ impl Commit {
 
     pub(super) fn tcp_state(self) -> TcpState {
         TcpState::from_code((self.0 >> STATE_SHIFT) as u8 & 0xf)
-    }
-
-    pub(super) fn with_tcp_state(self, state: TcpState) -> Self {
-        Self(self.0 & !(0xf << STATE_SHIFT) | u64::from(state.code()) << STATE_SHIFT)
     }
 
     const fn is_ipv6(self) -> bool {
@@ -206,7 +160,7 @@ pub(super) const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// 24 bits over everything of line 0 that never changes while the connection lives.
+/// 24 bits over everything else of line 0, and where it lies.
 fn checksum(key: &[u64; 7], slot: u32, sequence: u32, flags: u64) -> u64 {
     let start = mix(u64::from(slot) << 32 | u64::from(sequence)) ^ flags;
     let sum = key.iter().fold(start, |sum, word| {
@@ -245,6 +199,13 @@ impl<'a> Entry<'a> {
         Commit(self.shared[0].load(Ordering::Acquire))
     }
 
+    /// True while it holds the connection of this sequence.
+    #[inline]
+    pub(super) fn is(self, sequence: u32) -> bool {
+        let commit = self.commit();
+        commit.is_committed() && commit.sequence() == sequence
+    }
+
     /// The line that packets of `direction` keep up to date.
     #[inline]
     pub(super) fn half(self, direction: Direction) -> HalfWords<'a> {
@@ -254,6 +215,11 @@ impl<'a> Entry<'a> {
     #[inline]
     pub(super) fn protocol(self) -> u8 {
         (self.shared[1].load(Ordering::Relaxed) >> 32) as u8
+    }
+
+    /// The ports of both sides, as they stand there.
+    pub(super) fn ports(self) -> [PortIdentity; 2] {
+        [6, 7].map(|word: usize| PortIdentity::from_raw(self.shared[word].load(Ordering::Relaxed)))
     }
 
     /// Without a lock: commit word and key as they were at one moment, or `None` where there is no connection or it
@@ -308,11 +274,9 @@ impl<'a> Entry<'a> {
         }
         for half in self.halves {
             half[0].store(u64::from(sequence) << 32, Ordering::Relaxed);
-            half[1..7]
-                .iter()
-                .for_each(|word| word.store(0, Ordering::Relaxed));
-            half[7].store(u64::from(created.0), Ordering::Relaxed);
+            half[1..].iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }
+        self.set_created(created);
         self.shared[0].store(Commit::new(key, slot, sequence, state).0, Ordering::Release);
         ConnectionId { slot, sequence }
     }
@@ -331,32 +295,66 @@ impl<'a> Entry<'a> {
         fence(Ordering::Release);
     }
 
-    /// Under the shard's lock.
-    pub(super) fn set_tcp_state(self, state: TcpState) {
-        self.shared[0].store(self.commit().with_tcp_state(state).0, Ordering::Release);
+    /// Under the shard's lock. One word, so that it is never seen without its checksum.
+    pub(super) fn set_tcp_state(self, slot: u32, state: TcpState) {
+        let commit = self.commit();
+        if let Some(key) = self.key(commit) {
+            let commit = Commit::new(&key, slot, commit.sequence(), state);
+            self.shared[0].store(commit.0, Ordering::Release);
+        }
     }
 
-    /// At start: no time of the entry lies ahead of `now`.
-    pub(super) fn not_after(self, now: Ticks) {
-        let sequence = self.commit().sequence();
-        for half in Direction::BOTH.map(|d| self.half(d)) {
-            half.set_created(half.created().earlier(now));
-            if let Some(seen) = half.last_seen(sequence) {
-                half.set_last_seen(sequence, seen.earlier(now));
+    pub(super) fn created(self) -> Ticks {
+        let [low, high] = Direction::BOTH.map(|direction| u64::from(self.half(direction).created()));
+        Ticks(high << 32 | low)
+    }
+
+    fn set_created(self, at: Ticks) {
+        self.half(Direction::Original).set_created(at.low());
+        self.half(Direction::Reply).set_created((at.0 >> 32) as u32);
+    }
+
+    /// When this direction's last packet went by, if there was one. Never before the connection was made.
+    pub(super) fn last_seen(self, direction: Direction, now: Ticks) -> Option<Ticks> {
+        let low = self.half(direction).last_seen(self.commit().sequence())?;
+        Some(Ticks::restore(low, now).max(self.created()))
+    }
+
+    /// At start, should another clock have written the entry's times: they become `now`. A half's time that seems to lie before
+    /// the connection was made is one that lies ahead.
+    pub(super) fn set_clock(self, now: Ticks) {
+        let (sequence, created) = (self.commit().sequence(), self.created());
+        for half in Direction::BOTH.map(|direction| self.half(direction)) {
+            let seen = half.last_seen(sequence);
+            if seen.is_some_and(|low| created > now || Ticks::restore(low, now) < created) {
+                half.set_last_seen(sequence, now);
             }
         }
+        self.set_created(created.min(now));
+    }
+
+    /// True where no connection is, nor was one cut short in any way but those that a kill leaves.
+    pub(super) fn is_free(self) -> bool {
+        let commit = self.commit();
+        let unused = || {
+            self.halves
+                .iter()
+                .all(|half| half[0].load(Ordering::Relaxed) == 0)
+        };
+        commit == Commit::free(commit.sequence()) && (commit.sequence() != 0 || unused())
     }
 
     /// True where the checksum holds and both halves are of this connection. To be asked at start only.
     pub(super) fn is_whole(self, slot: u32) -> bool {
         let commit = self.commit();
         let Some(key) = self.key(commit) else { return false };
+        let bits = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        // Bits that the key does not have are damage, too.
+        let readable = self.shared[1..].iter().map(bits).eq(key.words());
         let expected = Commit::new(&key, slot, commit.sequence(), commit.tcp_state());
-        let sequences = self
-            .halves
-            .iter()
-            .all(|h| h[0].load(Ordering::Relaxed) == u64::from(commit.sequence()) << 32);
-        commit.is_committed() && commit.sequence() != 0 && commit == expected && sequences
+        let first_words = self.halves.map(|half| bits(&half[0]));
+        let halves = first_words == [u64::from(commit.sequence()) << 32; 2];
+        commit.is_committed() && commit.sequence() != 0 && commit == expected && readable && halves
     }
 }
 
@@ -398,7 +396,7 @@ impl HalfWords<'_> {
     #[inline]
     pub(super) fn touch(self, sequence: u32, now: Ticks, bytes: u32, tcp_flags: u8) {
         let tag = u64::from(sequence) << 32;
-        self.store(Self::LAST_SEEN, tag | u64::from(now.0));
+        self.store(Self::LAST_SEEN, tag | u64::from(now.low()));
         self.store(Self::PACKETS, self.load(Self::PACKETS).wrapping_add(1));
         self.store(Self::BYTES, self.load(Self::BYTES).wrapping_add(u64::from(bytes)));
         let seen = self.load(Self::FLAGS);
@@ -412,12 +410,13 @@ impl HalfWords<'_> {
         }
     }
 
-    pub(super) fn last_seen(self, sequence: u32) -> Option<Ticks> {
-        self.tagged(Self::LAST_SEEN, sequence).map(Ticks)
+    /// The lower half of the time.
+    fn last_seen(self, sequence: u32) -> Option<u32> {
+        self.tagged(Self::LAST_SEEN, sequence)
     }
 
-    pub(super) fn set_last_seen(self, sequence: u32, at: Ticks) {
-        self.store(Self::LAST_SEEN, u64::from(sequence) << 32 | u64::from(at.0));
+    fn set_last_seen(self, sequence: u32, at: Ticks) {
+        self.store(Self::LAST_SEEN, u64::from(sequence) << 32 | u64::from(at.low()));
     }
 
     pub(super) fn packets(self) -> u64 {
@@ -443,12 +442,12 @@ impl HalfWords<'_> {
         self.store(Self::FLAGS, u64::from(sequence) << 32 | owner << 16 | flags);
     }
 
-    pub(super) fn created(self) -> Ticks {
-        Ticks(self.load(Self::EPOCH) as u32)
+    fn created(self) -> u32 {
+        self.load(Self::EPOCH) as u32
     }
 
-    pub(super) fn set_created(self, at: Ticks) {
-        self.store(Self::EPOCH, self.load(Self::EPOCH) >> 32 << 32 | u64::from(at.0));
+    fn set_created(self, bits: u32) {
+        self.store(Self::EPOCH, self.load(Self::EPOCH) >> 32 << 32 | u64::from(bits));
     }
 
     pub(super) fn witnesses(self, epoch: u32) -> Option<[Witness; 2]> {
@@ -458,7 +457,7 @@ impl HalfWords<'_> {
 
     /// Under the shard's lock.
     pub(super) fn set_witnesses(self, epoch: u32, witnesses: [Witness; 2]) {
-        let created = u64::from(self.created().0);
+        let created = u64::from(self.created());
         self.store(Self::EPOCH, created);
         fence(Ordering::Release);
         self.store(Self::WITNESS, witnesses[0].to_word());

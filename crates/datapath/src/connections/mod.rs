@@ -19,6 +19,7 @@
 mod age;
 mod budget;
 mod create;
+mod evict;
 mod half;
 mod header;
 mod identity;
@@ -28,6 +29,7 @@ mod shard;
 mod snapshot;
 mod statistics;
 mod tcp;
+mod ticks;
 mod timeouts;
 
 #[cfg(test)]
@@ -222,7 +224,7 @@ impl Connections {
         }
         self.with_entry(id, |_, entry, _| {
             let state = entry.commit().tcp_state().after(direction, flags);
-            entry.set_tcp_state(state);
+            entry.set_tcp_state(id.slot, state);
             state
         })
     }
@@ -295,8 +297,7 @@ impl Connections {
         }
         let hash = Hash::of(self.seed, key.zone, &key.tuple);
         let mut shard = self.shard(hash).lock();
-        let commit = entry.commit();
-        (commit.is_committed() && commit.sequence() == id.sequence).then(|| action(&mut shard, entry, hash))
+        entry.is(id.sequence).then(|| action(&mut shard, entry, hash))
     }
 
     /// Under the shard's lock: takes a connection out of index, budget and count. The slot is the caller's then.

@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicU32;
 use super::budget::Budgets;
 use super::create::Used;
 use super::header::{Header, OpenError};
-use super::layout::{Commit, Entry, Ticks};
+use super::layout::Entry;
 use super::shard::{Hash, ShardLock};
 use super::statistics::Counters;
+use super::ticks::Ticks;
 use super::{Config, Connections, Words};
 
 /// What was found in a table that another process left.
@@ -69,15 +70,14 @@ impl Connections {
         let Some(entry) = Entry::at(&self.words, slot) else {
             return Slot::Free;
         };
-        let commit = entry.commit();
-        if commit == Commit::free(commit.sequence()) {
+        if entry.is_free() {
             return Slot::Free;
         }
         if !entry.is_whole(slot) || !self.adopt(entry, slot) {
             entry.free();
             return Slot::Discarded;
         }
-        entry.not_after(now);
+        entry.set_clock(now);
         Slot::Kept
     }
 

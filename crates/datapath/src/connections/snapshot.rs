@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use anet_packet::addr::Vni;
 use anet_packet::tuple::Tuple;
 
-use super::layout::{Entry, Ticks};
+use super::layout::Entry;
+use super::ticks::Ticks;
 use super::timeouts::Life;
 use super::{ConnectionId, Connections, Direction, PortIdentity, Progress, TcpState};
 
@@ -102,7 +103,8 @@ impl Connections {
     fn copy(&self, slot: u32, now: u64) -> Option<Connection> {
         let entry = Entry::at(&self.words, slot)?;
         let (commit, key) = entry.read()?;
-        let life = Life::of(entry);
+        let now = Ticks::at(now);
+        let life = Life::of(entry, now);
         let sequence = commit.sequence();
         let copy = Connection {
             id: ConnectionId { slot, sequence },
@@ -113,7 +115,7 @@ impl Connections {
             tcp_state: life.state,
             progress: life.progress,
             picked_up: key.picked_up,
-            created: entry.half(Direction::Original).created().nanoseconds(now),
+            created: entry.created().nanoseconds(),
             halves: Direction::BOTH.map(|direction| copy_half(entry, direction, sequence, now)),
         };
         let (again, _) = entry.read()?;
@@ -121,13 +123,13 @@ impl Connections {
     }
 }
 
-fn copy_half(entry: Entry<'_>, direction: Direction, sequence: u32, now: u64) -> HalfSnapshot {
+fn copy_half(entry: Entry<'_>, direction: Direction, sequence: u32, now: Ticks) -> HalfSnapshot {
     let half = entry.half(direction);
     HalfSnapshot {
         packets: half.packets(),
         bytes: half.bytes(),
         tcp_flags: half.tcp_flags(sequence),
-        last_seen: half.last_seen(sequence).map(|at| Ticks::nanoseconds(at, now)),
+        last_seen: entry.last_seen(direction, now).map(Ticks::nanoseconds),
         owner: half.owner(sequence),
     }
 }

@@ -60,9 +60,10 @@ impl TcpState {
             .unwrap_or(TcpState::Closed)
     }
 
-    /// The state after the packet that made the connection: its flags, and whether it was picked up in mid-stream.
+    /// The state after the packet that made the connection: its flags, and whether it was picked up in mid-stream (which a SYN never is).
     pub fn first(flags: u8, picked_up: bool) -> Self {
-        let start = if picked_up {
+        let begins = flags & (flag::SYN | flag::ACK) == flag::SYN;
+        let start = if picked_up && !begins {
             TcpState::Established
         } else {
             TcpState::SynSent

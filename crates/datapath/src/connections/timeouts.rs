@@ -19,10 +19,15 @@ use anet_packet::protocol;
 use anet_packet::tcp::flag;
 
 use super::Direction;
-use super::layout::{Entry, Ticks};
+use super::layout::Entry;
 use super::tcp::TcpState;
+use super::ticks::Ticks;
 
 const SECOND: u64 = 1_000_000_000;
+/// A flow that goes on for two seconds is a stream (Linux).
+const STREAM: u64 = Ticks::at(2 * SECOND).0;
+/// 26 days in ticks: what a half keeps of a time tells 52.
+const LONGEST: u64 = 1 << 31;
 
 /// Silences in nanoseconds after which a connection is over. Legal: up to 26 days; longer ones count as 26 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,28 +103,24 @@ pub(super) struct Life {
     pub(super) protocol: u8,
     pub(super) state: TcpState,
     pub(super) progress: Progress,
-    pub(super) last_seen: Ticks,
+    /// Ticks since the last packet.
+    idle: u64,
 }
 
 impl Life {
-    pub(super) fn of(entry: Entry<'_>) -> Self {
+    pub(super) fn of(entry: Entry<'_>, now: Ticks) -> Self {
         let commit = entry.commit();
-        let (sequence, halves) = (
-            commit.sequence(),
-            [Direction::Original, Direction::Reply].map(|d| entry.half(d)),
-        );
-        let created = halves[0].created();
-        let [original, reply] = halves.map(|h| h.last_seen(sequence));
-        let last_seen = created
-            .later(original.unwrap_or(created))
-            .later(reply.unwrap_or(created));
+        let created = entry.created();
+        let [original, reply] = Direction::BOTH.map(|direction| entry.last_seen(direction, now));
+        let last_seen = [original, reply].into_iter().flatten().fold(created, Ticks::max);
         // The handshake's last ACK may have gone by on the fast path; an originator's SYN carries none.
-        let acknowledged = halves[0].tcp_flags(sequence) & flag::ACK != 0;
+        let original_half = entry.half(Direction::Original);
+        let acknowledged = original_half.tcp_flags(commit.sequence()) & flag::ACK != 0;
         let state = match commit.tcp_state() {
             TcpState::SynReceived if acknowledged => TcpState::Established,
             state => state,
         };
-        let stream = original.is_some_and(|at| created.age(at) >= Ticks::at(2 * SECOND).0);
+        let stream = original.is_some_and(|at| created.age(at) >= STREAM);
         let progress = match state {
             TcpState::None if reply.is_none() => Progress::HalfOpen,
             TcpState::None if stream => Progress::Assured,
@@ -132,19 +133,13 @@ impl Life {
             protocol: entry.protocol(),
             state,
             progress,
-            last_seen,
+            idle: last_seen.age(now),
         }
     }
 
-    pub(super) fn is_over(&self, now: Ticks, timeouts: &Timeouts) -> bool {
-        self.last_seen.age(now) > ticks_of(timeouts.silence(self))
+    pub(super) fn is_over(&self, timeouts: &Timeouts) -> bool {
+        self.idle > Ticks::at(timeouts.silence(self)).0.min(LONGEST)
     }
-}
-
-fn ticks_of(nanoseconds: u64) -> u32 {
-    u32::try_from(nanoseconds >> 20)
-        .unwrap_or(u32::MAX)
-        .min(u32::MAX / 2 - 1)
 }
 
 impl Timeouts {
