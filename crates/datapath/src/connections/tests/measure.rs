@@ -67,7 +67,11 @@ fn measure_a_million_connections() {
         table.set_witnesses(ids[n as usize % 1_000], Direction::Original, witnesses);
     });
     measure("create, refused by a spent budget", 100_000, |n| {
-        let spent = New { limit: 0, ..new() };
+        let spent = New {
+            limit: 0,
+            originator: PortIdentity::from_raw(2),
+            ..new()
+        };
         assert!(table.create(zone, &tuple(protocol::TCP, n), spent).is_err());
     });
     ids.iter()
