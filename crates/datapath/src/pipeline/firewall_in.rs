@@ -1,6 +1,6 @@
 //! `firewall_in`: the connection that exists is held against today's rules; the one that may begin is made.
 
-use anet_packet::parse::Layout;
+use anet_packet::parse::{Kind, Layout};
 use anet_packet::{Tuple, protocol, tcp};
 
 use super::connection;
@@ -61,7 +61,9 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
         walk.destination_witness = ask_in(walk, port, tuple)?;
     }
     let picked_up = begins_in_the_middle(&walk.layout) && has_transport_header(walk);
-    let may_be_picked_up = walk.environment.loose_pickup && walk.layout.tcp_flags & tcp::flag::RST == 0;
+    let may_be_picked_up = walk.environment.loose_pickup
+        && walk.layout.protocol == protocol::TCP
+        && walk.layout.tcp_flags & tcp::flag::RST == 0;
     if picked_up && !may_be_picked_up {
         walk.record(|_| format!("{} belongs to no known connection", describe(tuple)));
         return Err(DropReason::NotAConnection);
@@ -72,8 +74,12 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
     connection::create(walk, tuple, [originator, responder], picked_up)
 }
 
-/// TCP without SYN, or with the SYN of an answer.
+/// TCP without SYN, or with the SYN of an answer; an ICMP answer that nobody asked for.
 fn begins_in_the_middle(layout: &Layout) -> bool {
     use tcp::flag::{ACK, RST, SYN};
-    layout.protocol == protocol::TCP && layout.tcp_flags & (SYN | ACK | RST) != SYN
+    let icmp_answer = match layout.kind {
+        Kind::Ipv4 => matches!(layout.icmp(), Some((0 | 14 | 16 | 18, _))),
+        _ => matches!(layout.icmp(), Some((129, _))),
+    };
+    icmp_answer || layout.protocol == protocol::TCP && layout.tcp_flags & (SYN | ACK | RST) != SYN
 }

@@ -100,13 +100,15 @@ pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) ->
         Direction::Egress => tuple.destination_address(),
         Direction::Ingress => tuple.source_address(),
     };
-    let code = walk.layout.icmp().map_or(0, |(_, code)| code);
+    // A packet is asked about as it is; a connection, found by its answer, as it began.
+    let as_it_is = walk.tuple.as_ref() == Some(tuple);
+    let icmp = if as_it_is { walk.layout.icmp() } else { Some((tuple.icmp_type, 0)) };
     Query {
         direction,
         remote,
         protocol: tuple.protocol,
         destination_port: (header && !tuple.is_icmp()).then_some(tuple.destination_port),
-        icmp: (header && tuple.is_icmp()).then_some((tuple.icmp_type, code)),
+        icmp: icmp.filter(|_| header && tuple.is_icmp()),
     }
 }
 

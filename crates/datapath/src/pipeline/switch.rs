@@ -1,41 +1,64 @@
 //! `switch`: whose MAC is it.
 
+use anet_memory::buffer::SegmentKind;
+
 use super::guard::macs;
 use super::walk::{Destination, Verdict, Walk};
-use crate::interface::InterfaceKind;
+use crate::interface::Interface;
 use crate::tables::Station;
 use crate::verdict::DropReason;
 
-/// The stage. Known stations only: there is no unknown-unicast flooding.
+/// The stage. Known stations only: there is no unknown-unicast flooding. What cannot arrive ends here, before a connection
+/// is made for it.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
-    if walk.destination.is_some() {
-        return Verdict::Next;
-    }
-    let Some(network) = walk.network else {
-        return DropReason::PortDown.into();
+    let destination = match walk.destination.map_or_else(|| find(walk), Ok) {
+        Ok(destination) => destination,
+        Err(reason) => {
+            // The source side's witness does not cover a station that appears later.
+            walk.cacheable = false;
+            walk.record(|_| reason.explanation().to_string());
+            return reason.into();
+        }
     };
-    let (mac, _) = macs(walk);
-    let destination = match network.station(mac) {
-        _ if mac.is_multicast() => Destination::Flood,
-        Some(Station::Local(port)) => Destination::Port(port),
-        // Split horizon: what came by a tunnel never leaves by one.
-        Some(Station::Remote(_)) | None if walk.from_tunnel() => return unknown(walk),
-        Some(Station::Remote(adjacency)) => Destination::Remote(adjacency),
-        None => return unknown(walk),
-    };
-    if let (Destination::Port(to), InterfaceKind::Port(from)) = (destination, walk.source.kind())
-        && to == from
-    {
-        return DropReason::Hairpin.into();
-    }
     walk.destination = Some(destination);
-    walk.record(|_| format!("{mac} is {destination:?}"));
+    if let Err(reason) = arrives(walk, destination).and_then(|()| fits(walk)) {
+        walk.cacheable = false;
+        walk.record(|_| reason.explanation().to_string());
+        return reason.into();
+    }
+    walk.record(|w| format!("{} is {destination:?}", macs(w).0));
     Verdict::Next
 }
 
-fn unknown(walk: &mut Walk<'_, '_>) -> Verdict {
-    // The source side's witness does not cover a station that appears later.
-    walk.cacheable = false;
-    walk.record(|_| DropReason::UnknownDestination.explanation().to_string());
-    DropReason::UnknownDestination.into()
+fn find(walk: &Walk<'_, '_>) -> Result<Destination, DropReason> {
+    let network = walk.network.ok_or(DropReason::PortDown)?;
+    let (mac, _) = macs(walk);
+    match network.station(mac) {
+        _ if mac.is_multicast() => Ok(Destination::Flood),
+        Some(Station::Local(port)) => Ok(Destination::Port(port)),
+        // Split horizon: what came by a tunnel never leaves by one.
+        Some(Station::Remote(adjacency)) if !walk.from_tunnel() => Ok(Destination::Remote(adjacency)),
+        _ => Err(DropReason::UnknownDestination),
+    }
+}
+
+fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<(), DropReason> {
+    let tables = walk.environment.tables;
+    match destination {
+        Destination::Port(to) if Interface::port(to) == walk.source => Err(DropReason::Hairpin),
+        Destination::Port(to) => tables.port(to).filter(|p| p.admin_up).map(drop).ok_or(DropReason::PortDown),
+        Destination::Remote(adjacency) => {
+            let adjacency = tables.adjacency(adjacency).ok_or(DropReason::NoTunnel)?;
+            tables.endpoint(adjacency.endpoint).map(drop).ok_or(DropReason::NoTunnel)
+        }
+        Destination::Flood => Ok(()),
+    }
+}
+
+/// Large segments are cut to the guest's own segment size, which its MTU bounds.
+fn fits(walk: &Walk<'_, '_>) -> Result<(), DropReason> {
+    let mtu = walk.network.map_or(0, |n| u32::from(n.facts.mtu.get()));
+    let whole = walk.frame.meta.segmentation.kind == SegmentKind::None;
+    let too_big = whole && walk.is_ip() && walk.layout.l3_length() > mtu;
+    if too_big { Err(DropReason::TooBig) } else { Ok(()) }
 }
