@@ -442,7 +442,7 @@ impl std::fmt::Debug for Buffer {
 }
 
 /// The pieces of a chain: see [`Buffer::chain_slices`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ChainSlices<'a> {
     buffer: &'a Buffer,
     next: Option<NonNull<u8>>,

@@ -1,6 +1,6 @@
 //! The kernel back end: ports that need nothing but Linux, and sleep when nothing happens.
 //!
-//! [`tap`] (we hold the descriptor), [`packet`] (somebody else holds it, we hold the net device), and the uplink. Each
+//! [`tap`] (we hold the descriptor), [`packet`] (somebody else holds it, we hold the net device), and [`uplink`]. Each
 //! feature of the kernel is probed, never assumed, and an error says which is missing and what to do ([`probe`]).
 
 pub mod interface;
@@ -10,5 +10,6 @@ pub mod probe;
 mod scatter;
 pub mod tap;
 mod tap_queue;
+pub mod uplink;
 pub mod vnet_header;
 pub mod wait;

@@ -1,0 +1,453 @@
+//! Frames on their way in: datagrams are read many at a time, merged where they are one TCP stream, and get an outer
+//! header in front.
+//!
+//! A read gives messages; a message is one datagram, or (UDP_GRO) a row of equally long ones. Datagrams that travel
+//! alone land in the head of a buffer without a copy. A row lands in this queue's own area and is handed out from
+//! there, merged or one by one, over as many calls as it takes: no buffer of a pool is kept between calls.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+
+use anet_memory::buffer::{Buffer, Checksum, HEAD_MIN, Pool, SegmentKind, Segmentation, Slab};
+use anet_packet::segment::{Merge, Merged, Network};
+use anet_packet::vxlan;
+
+use super::message::{Address, CONTROL_LEN, Control, number};
+use super::outer::Outer;
+use super::socket::Socket;
+use super::{Lease, UplinkSockets};
+use crate::port::{PortError, ReceiveCounters, ReceiveQueue};
+
+/// Messages asked for in one read.
+const MESSAGES: usize = 32;
+/// Bytes of area per message: more than the longest UDP payload.
+const AREA_BYTES: usize = 64 * 1024;
+
+/// A message that was read and is not handed out yet, or not all of it.
+#[derive(Debug, Clone, Copy)]
+struct Message {
+    outer: Outer,
+    /// Bytes in all.
+    len: usize,
+    /// Bytes of each datagram but the last.
+    stride: usize,
+    /// Bytes handed out.
+    done: usize,
+}
+
+/// The receiving side of the uplink.
+pub(super) struct UplinkReceive {
+    sockets: Arc<UplinkSockets>,
+    queue: usize,
+    area: Box<[u8]>,
+    addresses: Box<[Address]>,
+    controls: Box<[Control]>,
+    /// The messages of the last read, by their place in the area; `None` once handed out.
+    messages: Vec<Option<Message>>,
+    counters: ReceiveCounters,
+    _lease: Lease,
+}
+
+impl UplinkReceive {
+    pub fn new(sockets: Arc<UplinkSockets>, queue: usize, lease: Lease) -> Self {
+        Self {
+            sockets,
+            queue,
+            // Backed by memory only where a row of datagrams has ever been.
+            area: vec![0; MESSAGES * AREA_BYTES].into_boxed_slice(),
+            addresses: vec![Address::EMPTY; MESSAGES].into_boxed_slice(),
+            controls: vec![Control::EMPTY; MESSAGES].into_boxed_slice(),
+            messages: Vec::with_capacity(MESSAGES),
+            counters: ReceiveCounters::default(),
+            _lease: lease,
+        }
+    }
+
+    /// Hands out what earlier reads left, at most `max` packets.
+    fn hand_out_rows(&mut self, pool: &Pool, burst: &mut Vec<Buffer>, max: usize) -> usize {
+        let mut used = 0;
+        for place in 0..self.messages.len() {
+            while used < max
+                && let Some(mut message) = self.messages.get(place).copied().flatten()
+            {
+                let row = row(&self.area, place);
+                let handed = next_of_row(row, &mut message, pool, None);
+                self.messages[place] = (message.done < message.len).then_some(message);
+                self.book(handed, burst);
+                used += 1;
+            }
+        }
+        used
+    }
+
+    /// Reads at most `max` messages (1 to [`MESSAGES`]) and hands out what fits into `max` packets.
+    fn read(&mut self, pool: &Pool, burst: &mut Vec<Buffer>, max: usize) -> Result<usize, PortError> {
+        let mut heads = [const { None }; MESSAGES];
+        let mut wanted = 0;
+        for head in heads.iter_mut().take(max) {
+            *head = pool.take();
+            wanted += usize::from(head.is_some());
+        }
+        let mut headers = [EMPTY_HEADER; MESSAGES];
+        let count = self.read_messages(&mut heads[..wanted], &mut headers[..wanted])?;
+        self.messages.clear();
+        self.messages.resize(count, None);
+        let mut used = 0;
+        for (place, (head, header)) in heads.into_iter().zip(&headers).take(count).enumerate() {
+            let Some(head) = head else { continue };
+            used += self.hand_out(place, head, header, pool, burst, max - used);
+        }
+        Ok(used)
+    }
+
+    fn read_messages(
+        &mut self,
+        heads: &mut [Option<Buffer>],
+        headers: &mut [libc::mmsghdr],
+    ) -> Result<usize, PortError> {
+        let mut slices = [[libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        }; 2]; MESSAGES];
+        let areas = self.area.chunks_exact_mut(AREA_BYTES);
+        let names = self.addresses.iter_mut().zip(&mut *self.controls);
+        let parts = heads
+            .iter_mut()
+            .zip(areas)
+            .zip(names)
+            .zip(&mut slices)
+            .zip(&mut *headers);
+        for ((((head, area), (address, control)), slices), header) in parts {
+            let head = head.as_mut().map_or(&mut [][..], |head| head.tail_mut());
+            // The head's bytes can so be copied in front of the rest: a row is in one piece then.
+            let area = area.get_mut(head.len()..).unwrap_or_default();
+            slices[0] = libc::iovec {
+                iov_base: head.as_mut_ptr().cast(),
+                iov_len: head.len(),
+            };
+            slices[1] = libc::iovec {
+                iov_base: area.as_mut_ptr().cast(),
+                iov_len: area.len(),
+            };
+            header.msg_hdr.msg_name = address.bytes.as_mut_ptr().cast();
+            header.msg_hdr.msg_namelen = Address::LEN_MAX;
+            header.msg_hdr.msg_iov = slices.as_mut_ptr();
+            header.msg_hdr.msg_iovlen = slices.len();
+            header.msg_hdr.msg_control = control.bytes.as_mut_ptr().cast();
+            header.msg_hdr.msg_controllen = CONTROL_LEN;
+        }
+        let socket = socket_of(&self.sockets, self.queue)?;
+        // SAFETY: each header points to an address, a control block and a part of the area, all three `self`'s and
+        // borrowed here, to a head's tail, borrowed through `heads`, and to `slices`; no two overlap.
+        let received = unsafe { socket.receive_many(headers) };
+        received.or_else(|error| self.absorb(error))
+    }
+
+    /// Errors that ICMP messages leave on a socket are nobody's fault here.
+    fn absorb(&self, error: io::Error) -> Result<usize, PortError> {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => Ok(0),
+            Some(
+                libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH | libc::EMSGSIZE | libc::EPROTO,
+            ) => {
+                self.sockets.counters.add_icmp_error();
+                Ok(0)
+            }
+            _ => Err(self.sockets.receive_error(error)),
+        }
+    }
+
+    /// Hands out a message that was just read; the rest of a row waits in the area for the next call.
+    fn hand_out(
+        &mut self,
+        place: usize,
+        mut head: Buffer,
+        header: &libc::mmsghdr,
+        pool: &Pool,
+        burst: &mut Vec<Buffer>,
+        max: usize,
+    ) -> usize {
+        let Some(mut message) = self.describe(place, header) else {
+            self.counters.dropped_bad_length += 1;
+            return 1;
+        };
+        let area = &mut self.area[place * AREA_BYTES..][..message.len.min(AREA_BYTES)];
+        let in_head = message.len.min(head.tailroom());
+        if message.stride >= message.len && max > 0 {
+            let handed = single(&message, head, in_head, &area[in_head..], pool);
+            self.book(handed, burst);
+            return 1;
+        }
+        area[..in_head].copy_from_slice(&head.tail_mut()[..in_head]);
+        let (mut used, mut head) = (0, Some(head));
+        while used < max && message.done < message.len {
+            let handed = next_of_row(area, &mut message, pool, head.take());
+            book(&mut self.counters, handed, burst);
+            used += 1;
+        }
+        self.messages[place] = (message.done < message.len).then_some(message);
+        used
+    }
+
+    /// What came with a message; `None` where it was cut off or has no source.
+    fn describe(&mut self, place: usize, header: &libc::mmsghdr) -> Option<Message> {
+        let source = self.addresses.get(place)?.to_socket_address();
+        let control = self.controls.get(place)?;
+        let socket = socket_of(&self.sockets, self.queue).ok()?;
+        let len = header.msg_len as usize;
+        let destination = socket.local();
+        let outer = Outer {
+            source: source?,
+            destination,
+            traffic_class: 0,
+            time_to_live: 0,
+        };
+        let mut message = Message {
+            outer,
+            len,
+            stride: len,
+            done: 0,
+        };
+        for (level, kind, value) in control.messages(header.msg_hdr.msg_controllen) {
+            let value = number(value).unwrap_or(0);
+            match (level, kind) {
+                (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                    message.outer.traffic_class = value as u8;
+                }
+                (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    message.outer.time_to_live = value as u8;
+                }
+                (libc::SOL_UDP, libc::UDP_GRO) => message.stride = usize::try_from(value).unwrap_or(0).max(1),
+                // The kernel's counter of datagrams that found the queue full; it has 32 bits.
+                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
+                    self.counters.dropped_by_system = u64::from(value as u32);
+                }
+                _ => (),
+            }
+        }
+        let is_whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 && len <= AREA_BYTES;
+        is_whole.then_some(message)
+    }
+
+    fn book(&mut self, handed: Option<Buffer>, burst: &mut Vec<Buffer>) {
+        book(&mut self.counters, handed, burst);
+    }
+}
+
+fn book(counters: &mut ReceiveCounters, handed: Option<Buffer>, burst: &mut Vec<Buffer>) {
+    match handed {
+        Some(packet) => {
+            counters.packets += 1;
+            counters.bytes += packet.len() as u64;
+            burst.push(packet);
+        }
+        None => counters.dropped_pool_exhausted += 1,
+    }
+}
+
+impl ReceiveQueue for UplinkReceive {
+    fn receive(&mut self, pool: &Pool, burst: &mut Vec<Buffer>, max: usize) -> Result<usize, PortError> {
+        let before = burst.len();
+        let used = self.hand_out_rows(pool, burst, max);
+        if used < max {
+            self.read(pool, burst, (max - used).min(MESSAGES))?;
+        }
+        Ok(burst.len() - before)
+    }
+
+    fn wait_descriptor(&self) -> Option<RawFd> {
+        self.sockets.receive.get(self.queue).map(AsRawFd::as_raw_fd)
+    }
+
+    fn counters(&self) -> ReceiveCounters {
+        self.counters
+    }
+}
+
+fn socket_of(sockets: &UplinkSockets, queue: usize) -> Result<&Socket, PortError> {
+    sockets.receive.get(queue).ok_or_else(|| PortError::NoQueue {
+        port: sockets.name.clone(),
+        queue,
+    })
+}
+
+const EMPTY_HEADER: libc::mmsghdr = libc::mmsghdr {
+    msg_hdr: libc::msghdr {
+        msg_name: std::ptr::null_mut(),
+        msg_namelen: 0,
+        msg_iov: std::ptr::null_mut(),
+        msg_iovlen: 0,
+        msg_control: std::ptr::null_mut(),
+        msg_controllen: 0,
+        msg_flags: 0,
+    },
+    msg_len: 0,
+};
+
+fn row(area: &[u8], place: usize) -> &[u8] {
+    area.get(place * AREA_BYTES..(place + 1) * AREA_BYTES)
+        .unwrap_or_default()
+}
+
+/// A datagram that travels alone: its first `in_head` bytes are in `head` already, `rest` are the others.
+fn single(message: &Message, mut head: Buffer, in_head: usize, rest: &[u8], pool: &Pool) -> Option<Buffer> {
+    head.set_head_len(in_head).ok()?;
+    if !rest.is_empty() {
+        let mut slab = pool.take_slab()?;
+        slab.as_mut_slice().get_mut(..rest.len())?.copy_from_slice(rest);
+        head.attach_chain(slab, rest.len()).ok()?;
+    }
+    finish(head, &message.outer)
+}
+
+/// The next packet of a row: as many datagrams as make one segment, or one. `head`, where it is given, holds the
+/// row's first bytes already, and `message` begins there.
+fn next_of_row(row: &[u8], message: &mut Message, pool: &Pool, head: Option<Buffer>) -> Option<Buffer> {
+    let mut datagrams = row
+        .get(message.done..message.len)?
+        .chunks(message.stride)
+        .map(Datagram::of);
+    let first = datagrams.next()?;
+    let mut merge = if datagrams.len() > 0 {
+        Merge::start(first.inner)
+    } else {
+        None
+    };
+    let rest = datagrams.clone();
+    if let Some(merge) = &mut merge {
+        for next in datagrams {
+            if next.tunnel != first.tunnel || !merge.accept(first.inner, next.inner) {
+                break;
+            }
+        }
+    }
+    let count = merge.as_ref().map_or(1, Merge::count);
+    message.done += message.stride * count;
+    let mut filler = Filler::start(pool, head, first.bytes)?;
+    match merge {
+        Some(merge) if count > 1 => {
+            let header_len = merge.header_len();
+            for next in rest.take(count - 1) {
+                filler.append(next.inner.get(header_len..)?)?;
+            }
+            let mut buffer = filler.finish()?;
+            let merged = merge.finish(buffer.head_mut().get_mut(vxlan::HEADER_LEN..)?);
+            describe_segment(&mut buffer, &merged);
+            finish(buffer, &message.outer)
+        }
+        verified => {
+            let mut buffer = filler.finish()?;
+            buffer.meta.checksum = if verified.is_some() {
+                Checksum::Valid
+            } else {
+                Checksum::Unknown
+            };
+            finish(buffer, &message.outer)
+        }
+    }
+}
+
+/// A UDP payload: the VXLAN header and the inner frame.
+#[derive(Debug, Clone, Copy)]
+struct Datagram<'a> {
+    bytes: &'a [u8],
+    tunnel: &'a [u8],
+    inner: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let (tunnel, inner) = bytes.split_at(bytes.len().min(vxlan::HEADER_LEN));
+        Self { bytes, tunnel, inner }
+    }
+}
+
+fn describe_segment(buffer: &mut Buffer, merged: &Merged) {
+    let kind = match merged.layout.network {
+        Network::V4 => SegmentKind::TcpV4,
+        Network::V6 => SegmentKind::TcpV6,
+    };
+    let start = (vxlan::HEADER_LEN + merged.layout.transport_at) as u16;
+    let offset = merged.layout.checksum_offset() as u16;
+    buffer.meta.segmentation = Segmentation {
+        kind,
+        size: merged.size,
+        ecn: merged.ecn,
+    };
+    buffer.meta.checksum = Checksum::Partial { start, offset };
+}
+
+/// Puts the outer header in front.
+fn finish(mut buffer: Buffer, outer: &Outer) -> Option<Buffer> {
+    let payload_len = buffer.len();
+    outer.write(payload_len, buffer.prepend(outer.len()).ok()?);
+    Some(buffer)
+}
+
+/// A packet that is put together: first the head, then a slab.
+struct Filler<'a> {
+    pool: &'a Pool,
+    buffer: Buffer,
+    slab: Option<Slab>,
+    in_slab: usize,
+    head_is_full: bool,
+}
+
+impl<'a> Filler<'a> {
+    /// Starts with the datagram `first`. `head` holds its first bytes already. A datagram of ordinary size is the
+    /// whole head, so that payload behind it is copied once and in large pieces; after a small one the head is filled
+    /// up, for headers may be looked for in its first [`HEAD_MIN`] bytes.
+    fn start(pool: &'a Pool, head: Option<Buffer>, first: &[u8]) -> Option<Self> {
+        let is_there = head.is_some();
+        let mut buffer = head.or_else(|| pool.take())?;
+        let in_head = first.len().min(buffer.tailroom());
+        if is_there {
+            buffer.set_head_len(in_head).ok()?;
+        } else {
+            buffer.append(&first[..in_head]).ok()?;
+        }
+        let head_is_full = in_head >= HEAD_MIN;
+        let mut filler = Self {
+            pool,
+            buffer,
+            slab: None,
+            in_slab: 0,
+            head_is_full,
+        };
+        filler.append(&first[in_head..])?;
+        Some(filler)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut bytes = bytes;
+        if !self.head_is_full {
+            let (front, rest) = bytes.split_at(bytes.len().min(self.buffer.tailroom()));
+            self.buffer.append(front).ok()?;
+            self.head_is_full = self.buffer.tailroom() == 0;
+            bytes = rest;
+        }
+        if bytes.is_empty() {
+            return Some(());
+        }
+        if self.slab.is_none() {
+            self.slab = Some(self.pool.take_slab()?);
+        }
+        let slab = self.slab.as_mut()?.as_mut_slice();
+        slab.get_mut(self.in_slab..self.in_slab + bytes.len())?
+            .copy_from_slice(bytes);
+        self.in_slab += bytes.len();
+        Some(())
+    }
+
+    fn finish(mut self) -> Option<Buffer> {
+        if let Some(slab) = self.slab {
+            self.buffer.attach_chain(slab, self.in_slab).ok()?;
+        }
+        Some(self.buffer)
+    }
+}
+
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

@@ -1,0 +1,202 @@
+//! Frames on their way out: the outer header is read and left off, checksums are finished, large segments are cut.
+
+use std::sync::Arc;
+
+use anet_memory::buffer::{Buffer, Checksum, SegmentKind};
+use anet_packet::checksum;
+use anet_packet::segment::{Cut, Network, Transport};
+use anet_packet::vxlan;
+
+use super::UplinkSockets;
+use super::outer::Outer;
+use super::pieces::Pieces;
+use super::queue::{Outgoing, Route, Sent, Storage};
+use crate::port::{TransmitOutcome, TransmitQueue};
+
+/// Frames that are looked at before any is sent.
+const FRAMES: usize = 64;
+
+/// A frame that is ready to go.
+#[derive(Debug, Clone, Copy)]
+struct Planned {
+    route: Route,
+    /// Where it is in the burst.
+    index: usize,
+    /// Where its UDP payload begins.
+    payload_at: usize,
+}
+
+/// The frame is not one that this port can send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unsupported;
+
+/// The sending side of the uplink, one per worker.
+pub(super) struct UplinkTransmit {
+    sockets: Arc<UplinkSockets>,
+    storage: Storage,
+    planned: Vec<Planned>,
+}
+
+impl UplinkTransmit {
+    pub fn new(sockets: Arc<UplinkSockets>) -> Self {
+        let storage = Storage::new(sockets.offloads.segment);
+        Self {
+            sockets,
+            storage,
+            planned: Vec::with_capacity(FRAMES),
+        }
+    }
+
+    fn transmit_part(&mut self, frames: &mut [Buffer], outcome: &mut TransmitOutcome) {
+        self.planned.clear();
+        for (index, frame) in frames.iter_mut().enumerate() {
+            match plan(frame, index, self.sockets.send.len()) {
+                Ok(planned) => self.planned.push(planned),
+                Err(Unsupported) => outcome.dropped_unsupported += 1,
+            }
+        }
+        // Packets of a flow share a route, so their order stays; one route's datagrams in a row can become a train.
+        self.planned
+            .sort_unstable_by_key(|p| (p.route.socket, p.route.destination, p.index));
+        let mut outgoing = Outgoing::new(&mut self.storage, &self.sockets.send);
+        let mut accepted = 0;
+        for planned in &self.planned {
+            let Some(frame) = frames.get(planned.index) else {
+                continue;
+            };
+            match push(&mut outgoing, planned, frame) {
+                Ok(()) => {
+                    accepted += 1;
+                    outcome.sent_bytes += frame.len() as u64;
+                }
+                Err(Unsupported) => outcome.dropped_unsupported += 1,
+            }
+        }
+        self.sockets.settle(outgoing.finish(), accepted, outcome);
+    }
+}
+
+impl TransmitQueue for UplinkTransmit {
+    fn transmit(&mut self, burst: &mut Vec<Buffer>) -> TransmitOutcome {
+        let mut outcome = TransmitOutcome::default();
+        for part in burst.chunks_mut(FRAMES) {
+            self.transmit_part(part, &mut outcome);
+        }
+        burst.clear();
+        outcome
+    }
+}
+
+impl UplinkSockets {
+    /// Books what became of `accepted` frames.
+    fn settle(&self, sent: Sent, accepted: u32, outcome: &mut TransmitOutcome) {
+        let lost = sent.too_big + sent.full + sent.refused;
+        outcome.sent += accepted.saturating_sub(lost);
+        outcome.dropped_unsupported += sent.too_big;
+        outcome.dropped_full += sent.full;
+        outcome.dropped_error += sent.refused;
+        self.counters.add(&sent);
+        if let Some(errno) = sent.error {
+            outcome.error = Some(self.transmit_error(errno));
+        }
+    }
+}
+
+/// Where a frame goes; its checksum is finished where that is left to do and the frame is not to be cut.
+fn plan(frame: &mut Buffer, index: usize, sockets: usize) -> Result<Planned, Unsupported> {
+    let (outer, payload_at) = Outer::parse(frame.head()).ok_or(Unsupported)?;
+    if frame.meta.segmentation.kind == SegmentKind::None {
+        finish_checksum(frame)?;
+    }
+    let route = Route {
+        socket: usize::from(outer.source.port()) % sockets.max(1),
+        destination: outer.destination,
+        traffic_class: outer.traffic_class,
+        time_to_live: outer.time_to_live,
+    };
+    Ok(Planned {
+        route,
+        index,
+        payload_at,
+    })
+}
+
+/// Sums what a partial checksum covers and writes the field.
+fn finish_checksum(frame: &mut Buffer) -> Result<(), Unsupported> {
+    let Checksum::Partial { start, offset } = frame.meta.checksum else {
+        return Ok(());
+    };
+    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
+    if field + 2 > frame.head().len() {
+        return Err(Unsupported);
+    }
+    let sum = Pieces::from(frame, start).sum();
+    // UDP's field, the only one at 6, must not become "none" (RFC 768).
+    let value = if offset == 6 {
+        checksum::complement_udp(sum)
+    } else {
+        checksum::complement(sum)
+    };
+    let room = frame.head_mut().get_mut(field..field + 2).ok_or(Unsupported)?;
+    room.copy_from_slice(&value.to_be_bytes());
+    frame.meta.checksum = Checksum::Valid;
+    Ok(())
+}
+
+fn push<'f>(
+    outgoing: &mut Outgoing<'_, 'f>,
+    planned: &Planned,
+    frame: &'f Buffer,
+) -> Result<(), Unsupported> {
+    if frame.meta.segmentation.kind != SegmentKind::None {
+        return push_cut(outgoing, planned, frame);
+    }
+    outgoing.begin_frame();
+    let payload = Pieces::from(frame, planned.payload_at);
+    outgoing
+        .push(planned.route, 0, |_| (), payload)
+        .map_err(|_| Unsupported)
+}
+
+/// A large segment: headers are written for each packet, the payload goes as it lies.
+fn push_cut<'f>(
+    outgoing: &mut Outgoing<'_, 'f>,
+    planned: &Planned,
+    frame: &'f Buffer,
+) -> Result<(), Unsupported> {
+    let segmentation = frame.meta.segmentation;
+    let vxlan_header = frame
+        .head()
+        .get(planned.payload_at..)
+        .and_then(|head| head.get(..vxlan::HEADER_LEN));
+    let vxlan_header = vxlan_header.ok_or(Unsupported)?;
+    let inner_at = planned.payload_at + vxlan::HEADER_LEN;
+    let inner = frame.head().get(inner_at..).ok_or(Unsupported)?;
+    let cut = Cut::new(inner, frame.len() - inner_at, segmentation.size, segmentation.ecn)
+        .map_err(|_| Unsupported)?;
+    let layout = cut.layout();
+    let kind = match (layout.transport, layout.network) {
+        (Transport::Tcp, Network::V4) => SegmentKind::TcpV4,
+        (Transport::Tcp, Network::V6) => SegmentKind::TcpV6,
+        (Transport::Udp, _) => SegmentKind::Udp,
+    };
+    if kind != segmentation.kind {
+        return Err(Unsupported);
+    }
+    outgoing.begin_frame();
+    let mut rest = Pieces::from(frame, inner_at + cut.header_len());
+    for index in 0..cut.count() {
+        let payload = rest.split_front(cut.payload(index).len());
+        let sum = payload.clone().sum();
+        let write = |to: &mut [u8]| {
+            let (first, inner) = to.split_at_mut(vxlan::HEADER_LEN);
+            first.copy_from_slice(vxlan_header);
+            cut.write_headers(index, sum, inner);
+        };
+        let header_len = vxlan::HEADER_LEN + cut.header_len();
+        outgoing
+            .push(planned.route, header_len, write, payload)
+            .map_err(|_| Unsupported)?;
+    }
+    Ok(())
+}
