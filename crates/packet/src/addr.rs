@@ -87,6 +87,14 @@ impl Mac {
             m[5],
         ]))
     }
+
+    /// The MAC that [`Mac::link_local`] makes this address of, or `None` for every other address.
+    pub const fn of_link_local(address: Ipv6Addr) -> Option<Mac> {
+        match address.octets() {
+            [0xfe, 0x80, 0, 0, 0, 0, 0, 0, a, b, c, 0xff, 0xfe, d, e, f] => Some(Mac([a ^ 2, b, c, d, e, f])),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Mac {
@@ -342,6 +350,10 @@ mod tests {
     fn link_local_is_modified_eui_64() {
         let mac: Mac = "02:00:5e:10:00:01".parse().unwrap();
         assert_eq!(mac.link_local().to_string(), "fe80::5eff:fe10:1");
+        assert_eq!(Mac::of_link_local(mac.link_local()), Some(mac));
+        for other in ["fe80::1", "fd00::5eff:fe10:1", "fe80:0:0:1::5eff:fe10:1"] {
+            assert_eq!(Mac::of_link_local(other.parse().unwrap()), None, "{other}");
+        }
     }
 
     #[test]

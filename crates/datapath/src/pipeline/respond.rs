@@ -25,6 +25,10 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
         walk.record(|_| "multicast listener messages end at the host".to_string());
         return Verdict::Done(Outcome::Consumed);
     }
+    // Most new flows are nobody's business here, and shall not pay for the view.
+    if respond::classify::service(&walk.layout).is_none() {
+        return Verdict::Next;
+    }
     let subnets: Vec<SubnetView<'_>> = network
         .facts
         .subnets

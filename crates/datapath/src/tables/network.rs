@@ -64,9 +64,13 @@ impl Network {
         self.stations.get(&mac).copied()
     }
 
-    /// Whose address it is.
+    /// Whose address it is. A link-local address is the station's whose MAC is in it: plans do not name those.
     pub fn resolve(&self, address: IpAddr) -> Option<Mac> {
-        self.addresses.get(&address).copied()
+        let named = self.addresses.get(&address).copied();
+        named.or_else(|| match address {
+            IpAddr::V6(address) => Mac::of_link_local(address).filter(|mac| self.station(*mac).is_some()),
+            IpAddr::V4(_) => None,
+        })
     }
 
     /// Who gets copies of broadcast and multicast.
