@@ -19,6 +19,7 @@
 
 mod command;
 mod error;
+pub mod fabric;
 mod folder;
 mod guest;
 mod kernel_vxlan;

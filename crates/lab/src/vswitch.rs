@@ -98,11 +98,16 @@ impl Vswitch {
         control(&self.program, &self.folder.file("control"), arguments)
     }
 
+    /// Replaces the plan file; the daemon will see it.
+    pub fn write_plan(&self, plan: &str) -> Result<(), LabError> {
+        self.folder.write("plan.yaml", plan).map(drop)
+    }
+
     /// Replaces the plan file and waits until the daemon's digest says that it was applied. Where the new plan
     /// means the same as the old one, this is an error after some seconds.
     pub fn replace_plan(&self, plan: &str) -> Result<(), LabError> {
         let before = self.ctl(&["digest"])?;
-        self.folder.write("plan.yaml", plan)?;
+        self.write_plan(plan)?;
         let applied = || self.ctl(&["digest"]).ok().filter(|now| *now != before).map(drop);
         wait_for("the new plan to be applied", PATIENCE, applied)
     }

@@ -71,7 +71,7 @@ fn probes_see_loss_silence_and_refusal() {
         SocketAddr::new(pair.address, 7002),
         SocketAddr::new(pair.address, 7003),
     );
-    let _listener = Listener::new(&pair.right, open).unwrap();
+    let listener = Listener::new(&pair.right, open).unwrap();
     assert_eq!(
         attempt(&pair.left, closed, Duration::from_secs(1)).unwrap(),
         Attempt::Refused
@@ -80,6 +80,7 @@ fn probes_see_loss_silence_and_refusal() {
         attempt(&pair.left, open, Duration::from_secs(1)).unwrap(),
         Attempt::Connected
     );
+    assert_eq!((listener.connections(), listener.connections()), (1, 0));
 
     pair.right.ip(&["link", "set", "under", "down"]).unwrap();
     std::thread::sleep(Duration::from_millis(250));

@@ -1,0 +1,112 @@
+//! Rows: what was tried, expected, seen.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anet_lab::LabError;
+use anet_lab::fabric::Fabric;
+
+/// One thing to show.
+pub struct Row {
+    /// What is tried.
+    pub tried: &'static str,
+    /// What should be seen.
+    pub expected: &'static str,
+    /// Does it.
+    pub run: fn(&mut Fabric) -> Result<Seen, LabError>,
+}
+
+/// What was seen, and whether that is what was expected.
+pub struct Seen {
+    /// For people.
+    pub text: String,
+    /// As expected?
+    pub ok: bool,
+}
+
+impl Seen {
+    /// An observation.
+    pub fn new(ok: bool, text: impl Into<String>) -> Self {
+        Self {
+            ok,
+            text: text.into(),
+        }
+    }
+
+    /// Several observations, each of which has to be right.
+    pub fn all(parts: impl IntoIterator<Item = Seen>) -> Self {
+        let parts: Vec<Seen> = parts.into_iter().collect();
+        let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+        Self {
+            ok: !parts.is_empty() && parts.iter().all(|part| part.ok),
+            text: texts.join("; "),
+        }
+    }
+}
+
+/// The table so far, printed as it grows.
+pub struct Report {
+    started: Instant,
+    rows: usize,
+    failures: usize,
+}
+
+impl Report {
+    /// An empty table; the clock runs since `started`.
+    pub fn new(started: Instant) -> Self {
+        Self {
+            started,
+            rows: 0,
+            failures: 0,
+        }
+    }
+
+    /// Prints a row. An error is a failure like any other.
+    pub fn add(&mut self, row: &Row, outcome: Result<Seen, LabError>) {
+        let seen = outcome.unwrap_or_else(|error| Seen::new(false, error.to_string()));
+        self.rows += 1;
+        self.failures += usize::from(!seen.ok);
+        println!(
+            "{:>2}. {:<4} {}",
+            self.rows,
+            if seen.ok { "ok" } else { "FAIL" },
+            row.tried
+        );
+        println!("         expected: {}", row.expected);
+        println!(
+            "         seen:     {}",
+            seen.text.trim().replace('\n', "\n                   ")
+        );
+    }
+
+    /// True where a row failed.
+    pub fn has_failures(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// What the daemons said, for a look at what went wrong.
+    pub fn show_logs(&self, fabric: &Fabric) {
+        for host in fabric.layout.hosts.iter().filter(|host| !host.foreign) {
+            let log = fabric.vswitch(host.name).log();
+            let lines: Vec<&str> = log.lines().rev().take(20).collect();
+            eprintln!("--- last lines of anet-vswitch on {} ---", host.name);
+            lines.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+
+    /// Prints the sum.
+    pub fn close(self) -> ExitCode {
+        let took = self.started.elapsed().as_secs_f32();
+        println!(
+            "\n{} rows, {} ok, {} FAIL, {took:.0} s",
+            self.rows,
+            self.rows - self.failures,
+            self.failures
+        );
+        if self.failures == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
