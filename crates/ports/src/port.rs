@@ -138,6 +138,10 @@ pub trait ReceiveQueue: Send {
 
     /// What it has seen.
     fn counters(&self) -> ReceiveCounters;
+
+    /// Asks the system for what it lost in front of this queue, so that [`ReceiveQueue::counters`] has it. A system
+    /// call: for once a second, not for every burst.
+    fn refresh_counters(&mut self) {}
 }
 
 /// What became of a burst that was to be sent.

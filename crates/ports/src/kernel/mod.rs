@@ -5,7 +5,8 @@
 
 pub mod interface;
 pub mod netns;
-
+pub mod packet;
+mod packet_queue;
 pub mod probe;
 mod scatter;
 pub mod tap;
