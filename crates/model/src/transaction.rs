@@ -1,5 +1,7 @@
 //! Changes put into a plan one by one, with the way back kept until all of them have held.
 
+use std::collections::HashSet;
+
 use crate::changeset::Change;
 use crate::diff::{diff_address_set, diff_security_group};
 use crate::host_plan::{AddressSetId, HostPlan, Rule, RuleId, SecurityGroup, SecurityGroupId};
@@ -30,20 +32,22 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Puts changes: groups and sets before rules and members, and only what differs.
+    /// Puts changes: groups and sets before rules and members, and only what differs. A rule that is named singly
+    /// beside its whole group is put once, as it is named singly.
     pub(crate) fn put_all(&mut self, changes: &[Change]) -> Result<(), Missing> {
         let inner = |change: &&Change| matches!(change, Change::Rule(..) | Change::Member(..));
+        let singly: HashSet<String> = changes.iter().filter(inner).map(Change::key).collect();
         changes
             .iter()
             .filter(|change| !inner(change))
-            .for_each(|change| self.put_outer(change));
+            .for_each(|change| self.put_outer(change, &singly));
         changes
             .iter()
             .filter(inner)
             .try_for_each(|change| self.put_inner(change))
     }
 
-    fn put_outer(&mut self, change: &Change) {
+    fn put_outer(&mut self, change: &Change, singly: &HashSet<String>) {
         let mut parts = Vec::new();
         match change {
             Change::SecurityGroup(id, Some(new)) if self.plan.security_groups.contains_key(id) => {
@@ -52,8 +56,9 @@ impl<'a> Transaction<'a> {
             Change::AddressSet(id, Some(new)) if self.plan.address_sets.contains_key(id) => {
                 diff_address_set(id, self.plan.address_sets.get(id), Some(new), &mut parts);
             }
-            _ => parts.push(change.clone()),
+            _ => return self.put(change.clone()),
         }
+        parts.retain(|part| !singly.contains(&part.key()));
         parts.into_iter().for_each(|part| self.put(part));
     }
 

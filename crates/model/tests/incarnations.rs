@@ -121,6 +121,29 @@ fn an_entry_named_twice_is_refused() {
 }
 
 #[test]
+fn a_member_named_beside_its_whole_set_is_changed_once() {
+    let (id, member) = ("set".parse().unwrap(), "10.0.0.0/8".parse().unwrap());
+    let full = AddressSet {
+        members: [member].into(),
+    };
+    let mut plan = base_plan();
+    plan.address_sets.insert("set".parse().unwrap(), full.clone());
+    let mut state = PlanState::new(plan, 5, 10).unwrap();
+    let changes = vec![
+        Change::AddressSet("set".parse().unwrap(), Some(AddressSet::default())),
+        Change::Member(id, member, true),
+    ];
+    let applied = state
+        .apply(&Changeset {
+            changes,
+            ..changeset(5, 10, 11)
+        })
+        .unwrap();
+    assert_eq!(applied.changes, [], "the set is as it was");
+    assert_eq!(state.plan().address_sets[&"set".parse().unwrap()], full);
+}
+
+#[test]
 fn a_member_needs_its_set_and_a_delete_of_nothing_is_fine() {
     let member = |present| Change::Member("none".parse().unwrap(), "10.0.0.0/8".parse().unwrap(), present);
     let add = Changeset {

@@ -143,6 +143,9 @@ pub(super) fn read(text: &str) -> Result<Node<'_>, TextError> {
     })
 }
 
+/// What is said of lists and mappings beyond [`DEPTH_MAXIMUM`].
+const TOO_DEEP: &str = "this is nested too deep";
+
 struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     nodes: usize,
@@ -271,11 +274,10 @@ impl<'t> Reader<'t> {
 }
 
 fn not_yaml(error: &ScanError) -> TextError {
+    let position = Position::of(error.marker());
+    if error.info().contains("recursion limit") {
+        return TextError::new(position, "", TOO_DEEP, format!("at most {DEPTH_MAXIMUM} levels"));
+    }
     let problem = format!("this is not YAML: {}", Shown(error.info()));
-    TextError::new(
-        Position::of(error.marker()),
-        "",
-        problem,
-        "YAML 1.2 (quote texts that end in `:`)",
-    )
+    TextError::new(position, "", problem, "YAML 1.2 (quote texts that end in `:`)")
 }
