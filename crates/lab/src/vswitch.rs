@@ -98,6 +98,25 @@ impl Vswitch {
         control(&self.program, &self.folder.file("control"), arguments)
     }
 
+    /// `anet-vswitch ctl trace ARGUMENTS`: whether the packet would get through, and the trace.
+    pub fn trace(&self, arguments: &[&str]) -> Result<(bool, String), LabError> {
+        /// The exit status that says "dropped", which is an answer and not a failure.
+        const DROPPED: i32 = 3;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["ctl", "--control"])
+            .arg(self.folder.file("control"))
+            .arg("trace")
+            .args(arguments);
+        let output = command
+            .output()
+            .map_err(LabError::io("run anet-vswitch ctl trace"))?;
+        if output.status.code() == Some(DROPPED) {
+            return Ok((false, String::from_utf8_lossy(&output.stdout).into_owned()));
+        }
+        output_of(&mut command).map(|text| (true, text))
+    }
+
     /// Replaces the plan file; the daemon will see it.
     pub fn write_plan(&self, plan: &str) -> Result<(), LabError> {
         self.folder.write("plan.yaml", plan).map(drop)

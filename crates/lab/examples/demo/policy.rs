@@ -49,9 +49,9 @@ fn blocked_and_explained(fabric: &mut Fabric) -> Result<Seen, LabError> {
         "--tcp",
         "8080",
     ];
-    let trace = fabric.vswitch("host-a").ctl(&arguments)?;
+    let (passes, trace) = fabric.vswitch("host-a").trace(&arguments)?;
     let words = trace.to_lowercase();
-    let explained = words.contains("drop") && words.contains("firewall");
+    let explained = !passes && words.contains("firewall");
     Ok(Seen::new(
         silent && explained,
         format!("connect: {outcome:?}; trace:\n{trace}"),

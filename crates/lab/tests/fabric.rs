@@ -1,0 +1,28 @@
+//! A layout, its plans as text, and the namespaces it becomes.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use anet_lab::fabric::{Fabric, Layout, tcp};
+use anet_lab::{missing_for, probe, skip};
+use anet_wire::plan_text;
+
+#[test]
+fn plans_survive_their_text_form() {
+    let layout = Layout::two_hosts(&[("web", tcp(80))]);
+    for host in layout.hosts.iter().filter(|host| !host.foreign) {
+        let plan = layout.host_plan(host, |guest| Some(format!("/run/netns/{}", guest.name).into()));
+        assert_eq!(plan_text::parse(&plan_text::to_text(&plan)).unwrap(), plan);
+    }
+}
+
+#[test]
+fn hosts_and_foreign_endpoint_share_an_underlay() {
+    if let Some(reason) = missing_for(&["ping", "bridge"]) {
+        return skip("hosts_and_foreign_endpoint_share_an_underlay", &reason);
+    }
+    let fabric = Fabric::build(Layout::two_hosts(&[]), plan_text::to_text).unwrap();
+    for host in &fabric.layout.hosts {
+        let pings = probe::ping(fabric.namespace("host-a"), host.address.into(), 1).unwrap();
+        assert!(pings.all_answered(), "{}", host.name);
+    }
+    assert!(fabric.namespace("linux-50").has_interface("vxlan0"));
+}
