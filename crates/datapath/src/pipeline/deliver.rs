@@ -24,7 +24,9 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
 
 fn to_port(walk: &Walk<'_, '_>, index: u32) -> Option<Fate> {
     let port = walk.environment.tables.port(index)?;
-    walk.trace.is_some().then(|| Fate::Deliver { port: port.id.to_string() })
+    walk.trace.is_some().then(|| Fate::Deliver {
+        port: port.id.to_string(),
+    })
 }
 
 fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Option<Fate> {
@@ -33,7 +35,10 @@ fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Option<Fate> {
     let header = tables.endpoint(adjacency.endpoint)?;
     walk.destination_witness = walk.witness(adjacency.witness);
     let vni = walk.zone();
-    walk.trace.is_some().then(|| Fate::Encapsulate { endpoint: header.remote(), vni })
+    walk.trace.is_some().then(|| Fate::Encapsulate {
+        endpoint: header.remote(),
+        vni,
+    })
 }
 
 /// May a copy of a broadcast or multicast packet go into this port? No connection is made for copies.

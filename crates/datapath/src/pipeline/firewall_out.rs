@@ -102,7 +102,11 @@ pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) ->
     };
     // A packet is asked about as it is; a connection, found by its answer, as it began.
     let as_it_is = walk.tuple.as_ref() == Some(tuple);
-    let icmp = if as_it_is { walk.layout.icmp() } else { Some((tuple.icmp_type, 0)) };
+    let icmp = if as_it_is {
+        walk.layout.icmp()
+    } else {
+        Some((tuple.icmp_type, 0))
+    };
     Query {
         direction,
         remote,

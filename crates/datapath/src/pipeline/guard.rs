@@ -8,10 +8,11 @@ use anet_packet::parse::{Fragment, Kind};
 
 use super::walk::{Effects, Verdict, Walk};
 use crate::interface::InterfaceKind;
+use crate::respond::SERVICE_MAC;
+use crate::respond::classify::{self, Service};
 use crate::tables::{Port, Station};
 use crate::verdict::DropReason;
 
-const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 /// ICMPv6 types (RFC 4861, RFC 2710, RFC 3810).
 const ROUTER_ADVERTISEMENT: u8 = 134;
@@ -109,12 +110,11 @@ fn arp_is_own(head: &[u8], port: &Port, source: Mac) -> Result<(), DropReason> {
 
 fn ipv4_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropReason> {
     let (source, _) = addresses(walk).ok_or(DropReason::Malformed)?;
-    let (from, to) = walk.layout.ports;
-    let udp = walk.layout.protocol == UDP && walk.layout.fragment != Fragment::Later;
-    if udp && from == 67 && to == 68 {
+    if classify::is_dhcp_server_message(&walk.layout) {
         return Err(DropReason::DhcpServerFromGuest);
     }
-    let asks_for_address = udp && from == 68 && to == 67 && source == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let unspecified = source == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let asks_for_address = unspecified && classify::is_dhcp_client_v4(&walk.layout);
     if asks_for_address || port.owns(mac, source) {
         Ok(())
     } else {
@@ -124,8 +124,7 @@ fn ipv4_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropRea
 
 fn ipv6_is_own(walk: &Walk<'_, '_>, port: &Port, mac: Mac) -> Result<(), DropReason> {
     let (source, destination) = addresses(walk).ok_or(DropReason::Malformed)?;
-    let whole = walk.layout.fragment != Fragment::Later;
-    if whole && walk.layout.protocol == UDP && walk.layout.ports == (547, 546) {
+    if classify::is_dhcp_server_message(&walk.layout) {
         return Err(DropReason::DhcpServerFromGuest);
     }
     let owned = |address: IpAddr| address == IpAddr::V6(mac.link_local()) || port.owns(mac, address);
@@ -179,10 +178,13 @@ fn link_layer_option_is_own(walk: &Walk<'_, '_>, mac: Mac) -> Result<(), DropRea
     Ok(())
 }
 
-/// ARP, ND, DHCP, broadcast and multicast have a budget of their own.
+/// ARP, ND, DHCP, echo to the service, broadcast and multicast have a budget of their own: they never are a cached flow.
 fn spend_control_budget(walk: &mut Walk<'_, '_>, index: u32, port: &Port) -> Result<(), DropReason> {
-    let dhcp = walk.layout.protocol == UDP && matches!(walk.layout.ports, (68, 67) | (546, 547));
-    let control = walk.layout.kind == Kind::Arp || is_group(walk) || dhcp || icmpv6_type(walk).is_some();
+    let served = match classify::service(&walk.layout) {
+        Some(Service::Echo) => macs(walk).0 == SERVICE_MAC,
+        service => service.is_some(),
+    };
+    let control = served || is_group(walk) || icmpv6_type(walk).is_some();
     if !control || walk.effects == Effects::None {
         return Ok(());
     }

@@ -46,10 +46,17 @@ fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<(), DropReas
     let tables = walk.environment.tables;
     match destination {
         Destination::Port(to) if Interface::port(to) == walk.source => Err(DropReason::Hairpin),
-        Destination::Port(to) => tables.port(to).filter(|p| p.admin_up).map(drop).ok_or(DropReason::PortDown),
+        Destination::Port(to) => tables
+            .port(to)
+            .filter(|p| p.admin_up)
+            .map(drop)
+            .ok_or(DropReason::PortDown),
         Destination::Remote(adjacency) => {
             let adjacency = tables.adjacency(adjacency).ok_or(DropReason::NoTunnel)?;
-            tables.endpoint(adjacency.endpoint).map(drop).ok_or(DropReason::NoTunnel)
+            tables
+                .endpoint(adjacency.endpoint)
+                .map(drop)
+                .ok_or(DropReason::NoTunnel)
         }
         Destination::Flood => Ok(()),
     }
