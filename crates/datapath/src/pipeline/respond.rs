@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use anet_packet::parse::{Fragment, Kind};
 
 use super::walk::{Destination, Outcome, Verdict, Walk};
+use crate::respond::classify::Service;
 use crate::respond::{self, PortView, Request, SERVICE_MAC, SubnetView};
 use crate::tables::{Network, Port, Station};
 use crate::verdict::DropReason;
@@ -26,9 +27,9 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
         return Verdict::Done(Outcome::Consumed);
     }
     // Most new flows are nobody's business here, and shall not pay for the view.
-    if respond::classify::service(&walk.layout).is_none() {
+    let Some(service) = respond::classify::service(&walk.layout) else {
         return Verdict::Next;
-    }
+    };
     let subnets: Vec<SubnetView<'_>> = network
         .facts
         .subnets
@@ -52,6 +53,8 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
     };
     let outcome = respond::answer(request, &view, |address| network.resolve(address), &mut reply);
     walk.state.reply = reply;
+    // What is asked is in the message, not in the flow's key: a verdict about one request is none about the next.
+    walk.cacheable &= service == Service::Echo && outcome == respond::Outcome::NotForUs;
     conclude(walk, outcome)
 }
 
