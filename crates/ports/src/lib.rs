@@ -5,6 +5,8 @@
 //! plans, or who is behind a port.
 
 pub mod kernel;
+pub mod memory;
+pub mod pcap;
 pub mod port;
 
 pub use port::{
