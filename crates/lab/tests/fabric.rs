@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use anet_lab::fabric::{Fabric, Layout, tcp};
-use anet_lab::{missing_for, probe, skip};
+use anet_lab::{Guest, Vswitch, missing_for, probe, skip};
 use anet_wire::plan_text;
 
 #[test]
@@ -25,4 +25,35 @@ fn hosts_and_foreign_endpoint_share_an_underlay() {
         assert!(pings.all_answered(), "{}", host.name);
     }
     assert!(fabric.namespace("linux-50").has_interface("vxlan0"));
+}
+
+#[test]
+fn guests_of_two_hosts_get_addresses_and_reach_each_other() {
+    let name = "guests_of_two_hosts_get_addresses_and_reach_each_other";
+    let not_built = Vswitch::program().err().map(|error| error.to_string());
+    if let Some(reason) = missing_for(&["ping", "dhclient"]).or(not_built) {
+        return skip(name, &reason);
+    }
+    let mut fabric = Fabric::build(Layout::two_hosts(&[]), plan_text::to_text).unwrap();
+    fabric.start(&[]).unwrap();
+    for (family, ask) in [Guest::dhcp4, Guest::dhcp6].into_iter().enumerate() {
+        for (guest, address) in fabric.configure_by_dhcp(ask) {
+            assert_eq!(
+                address.unwrap(),
+                fabric.layout.addresses(guest)[family],
+                "{guest}"
+            );
+        }
+    }
+    for (from, to) in [
+        ("blue-11", "blue-12"),
+        ("blue-11", "blue-13"),
+        ("green-13", "green-11"),
+        ("linux-50", "blue-14"),
+    ] {
+        for address in fabric.layout.addresses(to) {
+            let pings = probe::ping(fabric.namespace(from), address, 2).unwrap();
+            assert!(pings.all_answered(), "{from} to {to} at {address}: {pings:?}");
+        }
+    }
 }

@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 pub use summary::{Part, Summary};
 
-/// Builds and runs every test; `arguments` narrow it down as they do for `cargo test`.
+/// Builds and runs the tests that `arguments` choose, as they do for `cargo test`: `-p anet-lab`. All without.
 pub fn run(arguments: &[String]) -> ExitCode {
+    let all = ["--workspace".to_owned()];
+    let arguments = if arguments.is_empty() { &all } else { arguments };
     let started = Instant::now();
     if !compile(arguments) {
         eprintln!("the tests do not compile");
@@ -42,9 +44,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
 
 /// Everything the tests need, the programs they start included, with the profile of the tests.
 fn compile(arguments: &[String]) -> bool {
-    let tests = cargo(&["test", "--workspace", "--no-run", "--quiet"])
-        .args(arguments)
-        .status();
+    let tests = cargo(&["test", "--no-run", "--quiet"]).args(arguments).status();
     let programs = cargo(&["build", "--workspace", "--bins", "--profile", "test", "--quiet"]).status();
     [tests, programs]
         .iter()
@@ -66,7 +66,7 @@ fn run_tests(arguments: &[String], summary: &mut Summary) -> std::io::Result<boo
         .args(["-c", "exec \"$0\" \"$@\" 2>&1"])
         .arg(cargo(&[]).get_program());
     command
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--no-fail-fast"])
         .args(arguments)
         .args(["--", "--show-output"]);
     command
