@@ -12,7 +12,7 @@ use anet_packet::addr::IpPrefix;
 
 /// Packets asked about, more than fit a branch predictor.
 const QUERIES: usize = 1 << 16;
-const LOOKUPS: usize = 4 << 20;
+const LOOKUPS: usize = 1 << 18;
 
 /// The same sequence in every run.
 struct Random(u64);
@@ -34,7 +34,7 @@ struct Shape {
     rule: fn(u32, &mut Random) -> (Protocol, Remote),
 }
 
-const SHAPES: [Shape; 8] = [
+const SHAPES: [Shape; 9] = [
     Shape {
         name: "mixed",
         family: Family::Ipv4,
@@ -74,6 +74,11 @@ const SHAPES: [Shape; 8] = [
         name: "half of all ranges overlap",
         family: Family::Ipv4,
         rule: |n, _| (tcp(2 * n as u16, 2 * n as u16 + 32_767), Remote::Any),
+    },
+    Shape {
+        name: "256 sets, deepest IPv6",
+        family: Family::Ipv6,
+        rule: |n, _| (tcp(0, u16::MAX), set(n % 256)),
     },
 ];
 
@@ -144,7 +149,7 @@ fn ipv6_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Sets of 1,000 hosts and 10 networks.
+/// Sets of 1,000 hosts and 10 networks, those from 16 on also with IPv6 prefixes of many lengths.
 fn filled_sets() -> AddressSets {
     let mut sets = AddressSets::new(0x5eed);
     let mut random = Random(2);
@@ -156,6 +161,12 @@ fn filled_sets() -> AddressSets {
             } else {
                 IpPrefix::containing(address, 24).expect("a legal length")
             };
+            sets.insert(set, member).expect("a legal index");
+        }
+        // The costliest set: it has to be asked at every byte of an address, and in vain.
+        for byte in (0..16).filter(|_| set >= 16) {
+            let member =
+                IpPrefix::containing(Ipv6Addr::UNSPECIFIED.into(), 8 * byte + 1).expect("a legal length");
             sets.insert(set, member).expect("a legal index");
         }
     }

@@ -322,5 +322,10 @@ fn a_host_at_the_edge_of_a_network_is_still_in_it() {
         );
         let policy = compiled(&[ingress(Protocol::Udp(ports(80, 80)), host), network]);
         assert_eq!(policy.lookup(&tcp(edge, 80), &sets), Some(slot(1)));
+        let udp = Query {
+            protocol: 17,
+            ..tcp(edge, 80)
+        };
+        assert_eq!(policy.lookup(&udp, &sets), Some(slot(0)));
     }
 }
