@@ -6,6 +6,7 @@ use anet_packet::addr::Vni;
 use anet_packet::protocol;
 use anet_packet::tuple::Tuple;
 
+use super::budget::Taken;
 use super::evict::Seeker;
 use super::header::Header;
 use super::layout::{Entry, Key};
@@ -125,12 +126,15 @@ impl Connections {
 
     /// Takes one connection of the port's budget, at the cost of a half-open one of its own if need be.
     fn reserve(&self, seeker: &mut Seeker<'_>, payer: PortIdentity, limit: u32) -> Result<(), CreateError> {
-        if self.budgets.take(payer, limit) {
-            return Ok(());
+        let mut taken = self.budgets.take(payer, limit, seeker.now);
+        if taken == Taken::Spent {
+            match self.evict(seeker, Some(payer)) {
+                Some(slot) => seeker.shard.add_free([slot]),
+                None => self.budgets.exhausted(payer, seeker.now),
+            }
+            taken = self.budgets.take(payer, limit, seeker.now);
         }
-        let evicted = self.evict(seeker, Some(payer));
-        seeker.shard.add_free(evicted);
-        if evicted.is_some() && self.budgets.take(payer, limit) {
+        if taken == Taken::Granted {
             return Ok(());
         }
         self.counters.refused_budget.add(1);
@@ -141,7 +145,7 @@ impl Connections {
         let own = seeker.shard.take_free().or_else(|| self.take_fresh(seeker.shard));
         let slot = own
             .or_else(|| self.take_elsewhere(seeker.number))
-            .or_else(|| self.evict(seeker, None))?;
+            .or_else(|| self.make_room(seeker))?;
         Some((slot, Entry::at(&self.words, slot)?))
     }
 
@@ -160,6 +164,18 @@ impl Connections {
         drop(used);
         shard.add_free(first..end);
         shard.take_free()
+    }
+
+    /// Evicts; not more than one failure a millisecond, since looking costs.
+    fn make_room(&self, seeker: &mut Seeker<'_>) -> Option<u32> {
+        if self.full_at.load(Ordering::Relaxed) == seeker.now.0 {
+            return None;
+        }
+        let evicted = self.evict(seeker, None);
+        if evicted.is_none() {
+            self.full_at.store(seeker.now.0, Ordering::Relaxed);
+        }
+        evicted
     }
 
     /// Takes a free entry of another shard.

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anet_memory::shared_file::Layout;
+
 use super::layout::{ENTRY, HEADER, MAGIC, VERSION, mix};
 
 const WORD_MAGIC: usize = 0;
@@ -59,6 +61,17 @@ pub enum OpenError {
         /// What fits into the words.
         fits: usize,
     },
+}
+
+/// What the file of a table of `capacity` connections is to be: see [`anet_memory::shared_file`].
+pub const fn file_layout(capacity: u32) -> Layout {
+    Layout {
+        magic: *b"aNETconn",
+        version: VERSION as u32,
+        header_words: HEADER as u32,
+        entry_words: ENTRY as u32,
+        capacity: capacity as u64,
+    }
 }
 
 /// Words that a table of `capacity` connections needs: 192 bytes each, and 64 before them.

@@ -38,13 +38,14 @@ mod tests;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use anet_memory::words::Words;
 use anet_packet::addr::Vni;
 use anet_packet::tuple::Tuple;
 
 pub use age::Aged;
 pub use create::{CreateError, Created, New};
 pub use half::Half;
-pub use header::{OpenError, words_for};
+pub use header::{OpenError, file_layout, words_for};
 pub use identity::PortIdentity;
 pub use recover::Recovered;
 pub use snapshot::{Connection, Filter, HalfSnapshot};
@@ -58,9 +59,6 @@ use budget::Budgets;
 use layout::Entry;
 use shard::{Hash, Shard, ShardLock};
 use statistics::Counters;
-
-/// The words that a table lives in.
-pub type Words = Vec<AtomicU64>;
 
 /// Names a connection for as long as it lives: an entry that is used again has another sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,8 +118,8 @@ pub struct Found {
     pub responder: PortIdentity,
     /// True where it was picked up in mid-stream.
     pub picked_up: bool,
-    /// What the verdicts of each direction rest on, by [`Direction`]; `None` where no verdict was made by this process.
-    pub witnesses: [Option<[Witness; 2]>; 2],
+    /// What the verdict for packets of this direction rests on; `None` where this process has made none.
+    pub witnesses: Option<[Witness; 2]>,
 }
 
 /// The host's connection table. See the module's page.
@@ -139,6 +137,8 @@ pub struct Connections {
     age_cursor: AtomicU32,
     evict_cursor: AtomicU32,
     live: AtomicU32,
+    /// When, in ticks, a full table had nothing that gives way.
+    full_at: AtomicU64,
     budgets: Budgets,
     counters: Counters,
 }
@@ -175,7 +175,7 @@ impl Connections {
             originator: key.originator,
             responder: key.responder,
             picked_up: key.picked_up,
-            witnesses: Direction::BOTH.map(|d| entry.half(d).witnesses(self.epoch)),
+            witnesses: entry.half(direction).witnesses(self.epoch),
         })
     }
 

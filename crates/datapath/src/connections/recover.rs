@@ -1,16 +1,18 @@
 //! Opening a table: a fresh one, or one that another process left, however it ended.
 
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::budget::Budgets;
+use anet_memory::words::Words;
+
+use super::budget::{Budgets, Taken};
 use super::create::Used;
 use super::header::{Header, OpenError};
 use super::layout::Entry;
 use super::shard::{Hash, ShardLock};
 use super::statistics::Counters;
 use super::ticks::Ticks;
-use super::{Config, Connections, Words};
+use super::{Config, Connections};
 
 /// What was found in a table that another process left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +41,7 @@ impl Connections {
             age_cursor: AtomicU32::new(0),
             evict_cursor: AtomicU32::new(0),
             live: AtomicU32::new(0),
+            full_at: AtomicU64::new(u64::MAX),
             budgets: Budgets::default(),
             counters: Counters::default(),
         };
@@ -92,7 +95,7 @@ impl Connections {
             return false;
         }
         shard.insert(hash, slot);
-        self.budgets.take(key.payer(), u32::MAX)
+        self.budgets.take(key.payer(), u32::MAX, Ticks(0)) == Taken::Granted
     }
 
     fn add_free_below(&self, end: u32) {

@@ -130,7 +130,7 @@ fn is_between_its_ports(walk: &Walk<'_, '_>, found: &Found) -> bool {
 /// fresh.
 fn still_allowed(walk: &mut Walk<'_, '_>, found: &Found, tuple: &Tuple) -> Option<[Witness; 2]> {
     let witnesses = walk.environment.tables.witnesses();
-    if let Some(known) = found.witnesses[found.direction as usize]
+    if let Some(known) = found.witnesses
         && known.into_iter().all(|witness| witnesses.is_fresh(witness))
     {
         return Some(known);

@@ -145,7 +145,7 @@ pub struct SharedFile {
     layout: Layout,
     path: PathBuf,
     /// Holds the lock.
-    _file: File,
+    file: File,
 }
 
 impl SharedFile {
@@ -176,7 +176,7 @@ impl SharedFile {
                 words,
                 layout: *layout,
                 path: path.to_owned(),
-                _file: file,
+                file,
             },
             opened,
         ))
@@ -186,6 +186,12 @@ impl SharedFile {
     #[inline]
     pub fn words(&self) -> &Words {
         &self.words
+    }
+
+    /// The body alone, for an owner that need not know where it lies. The lock lives as long as the words.
+    pub fn into_words(mut self) -> Words {
+        self.words.keep(self.file);
+        self.words
     }
 
     /// What the file holds.

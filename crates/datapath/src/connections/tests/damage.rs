@@ -114,10 +114,10 @@ proptest! {
         rubbish in prop::collection::vec(any::<u64>(), words_for(3)..words_for(6)),
         with_header in any::<bool>(),
     ) {
-        let words: Words = rubbish.into_iter().map(AtomicU64::new).collect();
+        let words = words_of(rubbish.into_iter());
         if with_header {
             let good = table(((words.len() - HEADER) / ENTRY) as u32);
-            words.iter().zip(&good.words).take(4).for_each(|(to, from)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
+            words.iter().zip(good.words.iter()).take(4).for_each(|(to, from)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
         }
         match Connections::open(words, config()) {
             Ok((table, recovered)) => {
@@ -191,8 +191,8 @@ fn what_is_no_table_of_ours_is_refused_with_the_reason() {
     let newer = copy(&table.words);
     newer[1].store(9, Ordering::Relaxed);
     assert_eq!(open(newer), OpenError::OtherVersion { found: 9, known: 1 });
-    let mut longer = copy(&table.words);
-    longer.extend(words(2));
+    let values = table.words.iter().map(|word| word.load(Ordering::Relaxed));
+    let longer = words_of(values.chain([0; 2 * ENTRY]).collect::<Vec<_>>().into_iter());
     assert_eq!(
         open(longer),
         OpenError::OtherCapacity {

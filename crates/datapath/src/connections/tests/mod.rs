@@ -24,14 +24,20 @@ pub(super) fn zone(n: u32) -> Vni {
 }
 
 pub(super) fn words(capacity: u32) -> Words {
-    (0..words_for(capacity)).map(|_| AtomicU64::new(0)).collect()
+    Words::anonymous(words_for(capacity)).unwrap()
+}
+
+pub(super) fn words_of(values: impl ExactSizeIterator<Item = u64>) -> Words {
+    let words = Words::anonymous(values.len()).unwrap();
+    words
+        .iter()
+        .zip(values)
+        .for_each(|(word, value)| word.store(value, Ordering::Relaxed));
+    words
 }
 
 pub(super) fn copy(words: &[AtomicU64]) -> Words {
-    words
-        .iter()
-        .map(|word| AtomicU64::new(word.load(Ordering::Relaxed)))
-        .collect()
+    words_of(words.iter().map(|word| word.load(Ordering::Relaxed)))
 }
 
 pub(super) fn config() -> Config {
