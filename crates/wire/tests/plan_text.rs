@@ -140,119 +140,120 @@ fn defaults_and_short_forms() {
 }
 
 /// Each wrong text with the beginning of its error and a word that the error must say.
+const WRONG_TEXTS: &[(&str, &str, &str)] = &[
+    ("", "f.yaml:1:1: plan: there is nothing in it", "`{}`"),
+    (
+        "# only a comment\n",
+        "f.yaml:1:1: plan: there is nothing in it",
+        "`{}`",
+    ),
+    ("ports: [", "f.yaml:", "not YAML"),
+    (
+        "- a\n",
+        "f.yaml:1:1: plan: a list does not belong here",
+        "mapping",
+    ),
+    (
+        "{}\n---\n{}\n",
+        "f.yaml:2:1: plan: a second document",
+        "one document",
+    ),
+    (
+        "networks:\n  a: {vni: 1}\n  a: {vni: 2}\n",
+        "f.yaml:3:3: networks.a: this key is there twice",
+        "once",
+    ),
+    (
+        "networks:\n  a: &x {vni: 1}\n",
+        "f.yaml:2:6: networks.a: an anchor",
+        "alone",
+    ),
+    (
+        "networks:\n  a: !x {vni: 1}\n",
+        "f.yaml:2:6: networks.a: a tag",
+        "alone",
+    ),
+    (
+        "prots: {}\n",
+        "f.yaml:1:1: prots: a plan has no such key; did you mean `ports`?",
+        "peers",
+    ),
+    (
+        "networks:\n  a: {vnl: 1}\n",
+        "f.yaml:2:7: networks.a.vnl: a network has no such key; did you mean `vni`?",
+        "mtu",
+    ),
+    (
+        "networks:\n  a: {mtu: 1500}\n",
+        "f.yaml:2:6: networks.a: `vni` is missing",
+        "vni",
+    ),
+    (
+        "networks:\n  a: {vni: 16777216}\n",
+        "f.yaml:2:12: networks.a.vni: `16777216`",
+        "1 to 16777215",
+    ),
+    (
+        "networks:\n  a: {vni: 0x10}\n",
+        "f.yaml:2:12: networks.a.vni: `0x10`",
+        "whole number",
+    ),
+    (
+        "networks:\n  a: {vni: }\n",
+        "f.yaml:2:",
+        "networks.a.vni: the value is missing",
+    ),
+    (
+        "networks:\n  a b: {vni: 1}\n",
+        "f.yaml:2:3: networks.a b: this is not a name",
+        "64 characters",
+    ),
+    (
+        "subnets:\n  s: {network: n, prefix: 10.0.0.1/8}\n",
+        "f.yaml:2:27: subnets.s.prefix: `10.0.0.1/8`",
+        "10.0.0.0/24",
+    ),
+    (
+        "tunnel: {address: [1]}\n",
+        "f.yaml:1:19: tunnel.address: a list",
+        "an address as",
+    ),
+    (
+        "ports:\n  p:\n    network: n\n    mac: 02-00\n",
+        "f.yaml:4:10: ports.p.mac: `02-00`",
+        "02:00:00:00:00:01",
+    ),
+    (
+        "ports:\n  p: {network: n, mac: 02:00:00:00:00:01, dhcp: yes}\n",
+        "f.yaml:2:43: ports.p.dhcp: a port has no such key",
+        "admin_up",
+    ),
+    (
+        "ports:\n  p: {network: n, mac: 02:00:00:00:00:01, admin_up: yes}\n",
+        "f.yaml:2:53: ports.p.admin_up: `yes`",
+        "true or false",
+    ),
+    (
+        "ports:\n  p:\n    network: n\n    mac: 02:00:00:00:00:01\n    tap: {interface: a}\n    packet: {interface: b}\n",
+        "f.yaml:6:5: ports.p.packet: the port has a `tap` already",
+        "either",
+    ),
+    (
+        "address_sets:\n  a:\n    - 10.0.0.0/8\n    - ten\n",
+        "f.yaml:4:7: address_sets.a[1]: `ten`",
+        "prefix",
+    ),
+];
+
 #[test]
 fn errors_name_line_column_path_and_remedy() {
-    let cases = [
-        ("", "f.yaml:1:1: plan: there is nothing in it", "`{}`"),
-        (
-            "# only a comment\n",
-            "f.yaml:1:1: plan: there is nothing in it",
-            "`{}`",
-        ),
-        ("ports: [", "f.yaml:", "not YAML"),
-        (
-            "- a\n",
-            "f.yaml:1:1: plan: a list does not belong here",
-            "mapping",
-        ),
-        (
-            "{}\n---\n{}\n",
-            "f.yaml:2:1: plan: a second document",
-            "one document",
-        ),
-        (
-            "networks:\n  a: {vni: 1}\n  a: {vni: 2}\n",
-            "f.yaml:3:3: networks.a: this key is there twice",
-            "once",
-        ),
-        (
-            "networks:\n  a: &x {vni: 1}\n",
-            "f.yaml:2:6: networks.a: an anchor",
-            "alone",
-        ),
-        (
-            "networks:\n  a: !x {vni: 1}\n",
-            "f.yaml:2:6: networks.a: a tag",
-            "alone",
-        ),
-        (
-            "prots: {}\n",
-            "f.yaml:1:1: prots: a plan has no such key; did you mean `ports`?",
-            "peers",
-        ),
-        (
-            "networks:\n  a: {vnl: 1}\n",
-            "f.yaml:2:7: networks.a.vnl: a network has no such key; did you mean `vni`?",
-            "mtu",
-        ),
-        (
-            "networks:\n  a: {mtu: 1500}\n",
-            "f.yaml:2:6: networks.a: `vni` is missing",
-            "vni",
-        ),
-        (
-            "networks:\n  a: {vni: 16777216}\n",
-            "f.yaml:2:12: networks.a.vni: `16777216`",
-            "1 to 16777215",
-        ),
-        (
-            "networks:\n  a: {vni: 0x10}\n",
-            "f.yaml:2:12: networks.a.vni: `0x10`",
-            "whole number",
-        ),
-        (
-            "networks:\n  a: {vni: }\n",
-            "f.yaml:2:",
-            "networks.a.vni: the value is missing",
-        ),
-        (
-            "networks:\n  a b: {vni: 1}\n",
-            "f.yaml:2:3: networks.a b: this is not a name",
-            "64 characters",
-        ),
-        (
-            "subnets:\n  s: {network: n, prefix: 10.0.0.1/8}\n",
-            "f.yaml:2:27: subnets.s.prefix: `10.0.0.1/8`",
-            "10.0.0.0/24",
-        ),
-        (
-            "tunnel: {address: [1]}\n",
-            "f.yaml:1:19: tunnel.address: a list",
-            "an address as",
-        ),
-        (
-            "ports:\n  p:\n    network: n\n    mac: 02-00\n",
-            "f.yaml:4:10: ports.p.mac: `02-00`",
-            "02:00:00:00:00:01",
-        ),
-        (
-            "ports:\n  p: {network: n, mac: 02:00:00:00:00:01, dhcp: yes}\n",
-            "f.yaml:2:43: ports.p.dhcp: a port has no such key",
-            "admin_up",
-        ),
-        (
-            "ports:\n  p: {network: n, mac: 02:00:00:00:00:01, admin_up: yes}\n",
-            "f.yaml:2:53: ports.p.admin_up: `yes`",
-            "true or false",
-        ),
-        (
-            "ports:\n  p:\n    network: n\n    mac: 02:00:00:00:00:01\n    tap: {interface: a}\n    packet: {interface: b}\n",
-            "f.yaml:6:5: ports.p.packet: the port has a `tap` already",
-            "either",
-        ),
-        (
-            "address_sets:\n  a:\n    - 10.0.0.0/8\n    - ten\n",
-            "f.yaml:4:7: address_sets.a[1]: `ten`",
-            "prefix",
-        ),
-    ];
-    for (text, beginning, word) in cases {
+    for (text, beginning, word) in WRONG_TEXTS {
         let errors = errors(text);
         let [error] = errors.as_slice() else {
             panic!("{text:?} gave {errors:?}")
         };
-        assert!(error.starts_with(beginning), "{text:?} gave {error}");
-        assert!(error.contains(word), "{text:?} gave {error}, which lacks {word}");
+        assert!(error.starts_with(*beginning), "{text:?} gave {error}");
+        assert!(error.contains(*word), "{text:?} gave {error}, which lacks {word}");
     }
 }
 

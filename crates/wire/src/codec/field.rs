@@ -170,7 +170,9 @@ pub(super) fn prefix_message(prefix: IpPrefix) -> proto::Prefix {
 pub(super) fn required_prefix(field: &str, message: Option<proto::Prefix>) -> Decoded<IpPrefix> {
     at(
         field,
-        prefix(required(field, message).map_err(|_| DecodeError::new("is missing"))?),
+        message
+            .ok_or_else(|| DecodeError::new("is missing"))
+            .and_then(prefix),
     )
 }
 
