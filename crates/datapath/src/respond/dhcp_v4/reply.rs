@@ -57,10 +57,7 @@ pub(super) fn write(
         .min(PACKET_MAX)
         .min(usize::from(port.mtu.get()))
         - HEADERS_LENGTH;
-    let mut options = Options {
-        bytes: fixed_part(answer, request, lease),
-        room,
-    };
+    let mut options = Options::new(fixed_part(answer, request, lease), room);
     match answer {
         Answer::Refuse => refusal_options(&mut options, request, lease)?,
         _ => lease_options(&mut options, answer, request, lease, port)?,
@@ -157,9 +154,10 @@ fn lease_options(
     if let Some(client) = request.option(code::CLIENT_IDENTIFIER)? {
         options.need(code::CLIENT_IDENTIFIER, &client)?;
     }
-    let wanted = request
-        .option(code::PARAMETER_REQUEST_LIST)?
-        .unwrap_or_else(|| WANTED_BY_DEFAULT.to_vec());
+    let listed = request.option(code::PARAMETER_REQUEST_LIST)?;
+    let mut wanted = listed.unwrap_or_else(|| WANTED_BY_DEFAULT.to_vec());
+    // The client's order, but routes first (RFC 3442 wants them in front of the router): they are what may be long.
+    wanted.sort_by_key(|code| *code != code::CLASSLESS_ROUTES);
     let mut given = [false; 256];
     for code in wanted {
         if !std::mem::replace(&mut given[usize::from(code)], true)
@@ -244,24 +242,45 @@ fn mask(subnet: &SubnetView<'_>) -> Ipv4Addr {
     Ipv4Addr::from_bits(u32::MAX.checked_shl(host_bits).unwrap_or(0))
 }
 
-/// A message with room for its options up to what the client accepts, the end option included.
+/// Where `file` lies, and its length: room for options beside the options field (RFC 2132, 9.3).
+const FILE: std::ops::Range<usize> = 108..236;
+/// The option that says that there are options in `file`.
+const OVERLOADED: [u8; 3] = [code::OVERLOAD, 1, 1];
+
+/// A message with room for its options up to what the client accepts, then in `file`.
 struct Options {
     bytes: Vec<u8>,
+    file: Vec<u8>,
     room: usize,
 }
 
 impl Options {
+    fn new(fixed_part: Vec<u8>, room: usize) -> Self {
+        Self {
+            bytes: fixed_part,
+            file: Vec::new(),
+            room,
+        }
+    }
+
     /// Adds an option, in parts where it is long (RFC 3396); leaves it out whole where it does not fit.
     fn add(&mut self, code: u8, value: &[u8]) -> bool {
-        let parts = value.len().div_ceil(PART_MAX).max(1);
-        let fits = self.bytes.len() + 2 * parts + value.len() < self.room;
-        if fits && value.is_empty() {
-            self.bytes.extend_from_slice(&[code, 0]);
-        } else if fits {
-            for part in value.chunks(PART_MAX) {
-                self.bytes.extend_from_slice(&[code, part.len() as u8]);
-                self.bytes.extend_from_slice(part);
-            }
+        let mut option = Vec::with_capacity(value.len() + 4);
+        if value.is_empty() {
+            option.extend_from_slice(&[code, 0]);
+        }
+        for part in value.chunks(PART_MAX) {
+            option.extend_from_slice(&[code, part.len() as u8]);
+            option.extend_from_slice(part);
+        }
+        // Behind each stands an end, in front of the first one perhaps the word of the other.
+        if self.bytes.len() + option.len() + OVERLOADED.len() < self.room {
+            self.bytes.extend(option);
+            return true;
+        }
+        let fits = self.file.len() + option.len() < FILE.len();
+        if fits {
+            self.file.extend(option);
         }
         fits
     }
@@ -276,6 +295,13 @@ impl Options {
     }
 
     fn finish(mut self) -> Vec<u8> {
+        if !self.file.is_empty() {
+            self.bytes.extend_from_slice(&OVERLOADED);
+            self.file.push(code::END);
+            for (to, from) in self.bytes[FILE].iter_mut().zip(&self.file) {
+                *to = *from;
+            }
+        }
         self.bytes.push(code::END);
         self.bytes.resize(self.bytes.len().max(MESSAGE_MIN), code::PAD);
         self.bytes

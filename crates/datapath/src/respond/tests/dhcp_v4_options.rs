@@ -119,3 +119,29 @@ fn a_lease_for_ever_has_no_renewal() {
     assert_eq!(values[&51], [255; 4]);
     assert!(!codes.contains(&58) && !codes.contains(&59));
 }
+
+#[test]
+fn what_the_options_field_does_not_hold_goes_into_file() {
+    let mut fixture = Fixture::default();
+    let route = |i: u8| {
+        (
+            IpPrefix::new(Ipv4Addr::new(172, 16, i, 0).into(), 24).unwrap(),
+            OTHER_V4,
+        )
+    };
+    fixture.v4.host_routes = (0..28).map(route).collect();
+    fixture.v4.dns_servers = (1..=8).map(|i| Ipv4Addr::new(9, 9, 9, i).into()).collect();
+    let (_, read, _) = answered(&fixture, &discover());
+    assert!(read.message.len() <= 548);
+    let (_, values) = raw_options(&read.message);
+    assert_eq!(
+        (values[&121].len(), values[&52].as_slice()),
+        (28 * 8 + 5, &[1][..])
+    );
+    assert!(!values.contains_key(&6));
+    let mut file = read.message[..240].to_vec();
+    file.extend(&read.message[108..236]);
+    let (_, values) = raw_options(&file);
+    assert_eq!(values.keys().copied().collect::<Vec<_>>(), [6]);
+    assert_eq!(values[&6].len(), 32);
+}
