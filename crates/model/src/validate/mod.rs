@@ -12,6 +12,8 @@ mod totals;
 use std::fmt;
 use std::net::IpAddr;
 
+use anet_packet::addr::IpPrefix;
+
 use crate::host_plan::{
     AddressSetId, EndpointId, HostPlan, NetworkId, PortId, RuleId, SecurityGroupId, SubnetId,
 };
@@ -118,6 +120,13 @@ pub(crate) fn no_repeats<T: Ord + fmt::Display>(field: &'static str, list: &[T])
 pub(crate) fn is_station_address(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(a) if a.is_broadcast() || a.octets()[0] == 0);
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
+}
+
+/// True for an address of `prefix` that a station may have: of an IPv4 range of more than two addresses neither the
+/// first, which names the network, nor the last, which is its broadcast.
+pub(crate) fn is_host_of(prefix: IpPrefix, address: IpAddr) -> bool {
+    let has_broadcast = prefix.address().is_ipv4() && prefix.length() < 31;
+    prefix.contains(address) && !(has_broadcast && (address == prefix.address() || address == prefix.last()))
 }
 
 /// A plan with its index: what a check may look at.

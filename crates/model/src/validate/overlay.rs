@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anet_packet::addr::IpPrefix;
 
-use super::{Check, Checker, Subject, at_most, is_station_address, no_repeats, wrong};
+use super::{Check, Checker, Subject, at_most, is_host_of, is_station_address, no_repeats, wrong};
 use crate::host_plan::{EndpointId, Family, Network, NetworkId, Subnet, SubnetId};
 use crate::limits;
 
@@ -192,7 +192,7 @@ fn check_udp_port(udp_port: u16) -> Check {
 
 fn check_gateway(subnet: &Subnet) -> Check {
     match subnet.gateway {
-        Some(gateway) if !(subnet.prefix.contains(gateway) && is_station_address(gateway)) => {
+        Some(gateway) if !(is_host_of(subnet.prefix, gateway) && is_station_address(gateway)) => {
             let problem = format!("{gateway} is not a host's address inside {}", subnet.prefix);
             wrong("gateway", problem, "an address of the subnet")
         }

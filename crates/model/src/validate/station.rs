@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use anet_packet::addr::Mac;
 
-use super::{Check, Checker, Subject, at_most, is_station_address, no_repeats, wrong};
+use super::{Check, Checker, Subject, at_most, is_host_of, is_station_address, no_repeats, wrong};
 use crate::host_plan::{Attachment, NetworkId, Peer, Port, PortId};
 use crate::index::interface_key;
 use crate::limits;
@@ -129,21 +129,25 @@ impl Checker<'_> {
                 .of(&port.network)
                 .filter_map(|id| self.plan.subnets.get(id))
         };
-        let homeless = port
-            .addresses
-            .iter()
-            .find(|a| !subnets().any(|subnet| subnet.prefix.contains(**a)));
-        match homeless {
-            Some(address) => {
+        for address in &port.addresses {
+            let Some(subnet) = subnets().find(|subnet| subnet.prefix.contains(*address)) else {
                 let problem = format!("{address} is in no subnet of network {}", port.network);
-                wrong(
+                return wrong(
                     "addresses",
                     problem,
                     "addresses inside a subnet of the port's network",
-                )
+                );
+            };
+            if !is_host_of(subnet.prefix, *address) {
+                let problem = format!("{address} is the first or last address of {}", subnet.prefix);
+                return wrong(
+                    "addresses",
+                    problem,
+                    "an address between the network's own and its broadcast",
+                );
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     fn check_groups_of_port(self, port: &Port) -> Check {
