@@ -1,20 +1,20 @@
 # The front door. On a fresh Debian 12 with stable Rust, git, make and apt nothing else has to be set up.
 
 # Programs that users run, and the demo.
-BINARIES := -p anet-vswitch -p anet-lab
+PROGRAMS := --package anet-vswitch --package anet-lab --bins --example demo
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test build bench lint packages clean-lab
 
 demo: build ## two hosts, six guests, real traffic: what was tried, expected and seen
-	@scripts/as-root $(TARGET)/release/demo
+	@scripts/as-root $(TARGET)/release/examples/demo
 
 test: packages ## every test; what this machine cannot run is skipped with its reason
 	@$(CARGO) run --quiet --package anet-xtask -- test
 
 build: packages ## release binaries in target/release/
-	@$(CARGO) build --release --bins $(BINARIES)
+	@$(CARGO) build --release $(PROGRAMS)
 
 bench: build ## figures beside the peers; ONLY=name,name chooses
 	@$(CARGO) build --release --package anet-bench
@@ -28,4 +28,4 @@ packages:
 	@scripts/install-packages
 
 clean-lab: build ## removes namespaces and folders that a killed run left behind
-	@scripts/as-root $(TARGET)/release/demo --sweep
+	@scripts/as-root $(TARGET)/release/examples/demo --sweep

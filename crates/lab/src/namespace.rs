@@ -121,7 +121,9 @@ impl Drop for Owned {
 
 /// Removes namespaces and folders whose makers are gone: what a killed run left. Gives how many there were.
 pub fn sweep() -> usize {
-    sweep_where(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+    // A process that has ended, but was not waited for yet, has no command line any more.
+    let command_line = |pid: u32| fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline"));
+    sweep_where(|pid| command_line(pid).unwrap_or_default().is_empty())
 }
 
 /// Removes every namespace and folder this very process made, and ends what runs in them. For a program that was

@@ -12,6 +12,7 @@ mod report;
 mod survive;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anet_lab::fabric::{Fabric, Layout, tcp, udp};
@@ -99,7 +100,11 @@ fn clean_up_on_signals() -> Result<(), nix::errno::Errno> {
     signals.thread_block()?;
     std::thread::spawn(move || {
         let signal = signals.wait();
-        eprintln!("\nstopped by {signal:?}; cleaning up");
+        report::STOPPED.store(true, Ordering::Relaxed);
+        match signal {
+            Ok(signal) => eprintln!("\nstopped by {signal}; cleaning up"),
+            Err(error) => eprintln!("\nno signals can be waited for ({error}); cleaning up"),
+        }
         sweep_own();
         std::process::exit(130);
     });

@@ -1,10 +1,14 @@
 //! Rows: what was tried, expected, seen.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anet_lab::LabError;
 use anet_lab::fabric::Fabric;
+
+/// Set when the program was told to stop: what is seen from then on says nothing, because it is being taken down.
+pub static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// One thing to show.
 pub struct Row {
@@ -63,6 +67,9 @@ impl Report {
 
     /// Prints a row. An error is a failure like any other.
     pub fn add(&mut self, row: &Row, outcome: Result<Seen, LabError>) {
+        while STOPPED.load(Ordering::Relaxed) {
+            std::thread::park();
+        }
         let seen = outcome.unwrap_or_else(|error| Seen::new(false, error.to_string()));
         self.rows += 1;
         self.failures += usize::from(!seen.ok);

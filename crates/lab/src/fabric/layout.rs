@@ -41,11 +41,8 @@ impl NetworkSpec {
             IpAddr::V4(a) => Ipv4Addr::from_bits(a.to_bits() + u32::from(number)),
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
         };
-        // The decimal digits, read as hexadecimal ones, so that both addresses look alike.
-        let digits =
-            u128::from(number / 100) * 256 + u128::from(number / 10 % 10) * 16 + u128::from(number % 10);
         let six = match self.ipv6.address() {
-            IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() + digits),
+            IpAddr::V6(a) => Ipv6Addr::from_bits(a.to_bits() + u128::from(look_alike(number))),
             IpAddr::V4(_) => Ipv6Addr::UNSPECIFIED,
         };
         [four.into(), six.into()]
@@ -68,7 +65,8 @@ pub struct GuestSpec {
 impl GuestSpec {
     /// `02:00:00:00:00:NUMBER`: guests of different networks may well have the same.
     pub fn mac(&self) -> Mac {
-        Mac([2, 0, 0, 0, 0, self.number])
+        let [high, low] = look_alike(self.number).to_be_bytes();
+        Mac([2, 0, 0, 0, high, low])
     }
 }
 
@@ -189,6 +187,12 @@ impl Layout {
     fn add_rule(&mut self, name: &str, rule: Rule) {
         self.rules.insert(id(name), rule);
     }
+}
+
+/// The number whose hexadecimal digits are `number`'s decimal ones, so that all addresses of a station look alike.
+fn look_alike(number: u8) -> u16 {
+    let number = u16::from(number);
+    number / 100 * 256 + number / 10 % 10 * 16 + number % 10
 }
 
 /// A rule that allows `protocol` with anybody.

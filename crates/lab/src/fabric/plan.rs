@@ -146,6 +146,7 @@ mod tests {
             layout.addresses("blue-11"),
             "networks overlap"
         );
+        assert_eq!(layout.guest("blue-11").mac().to_string(), "02:00:00:00:00:11");
     }
 
     #[test]
