@@ -99,6 +99,15 @@ impl From<Missing> for ApplyError {
     }
 }
 
+/// A place in a host's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cursor {
+    /// The history.
+    pub incarnation: u64,
+    /// The revision in it.
+    pub revision: Revision,
+}
+
 /// What applying a changeset did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -107,13 +116,19 @@ pub struct Applied {
     pub changes: Vec<Change>,
     /// What takes `changes` back, in the order in which it has to be put.
     pub undo: Vec<Change>,
+    /// Where the plan stood before.
+    pub before: Cursor,
 }
 
 impl Applied {
-    fn of(done: Vec<(Change, Change)>) -> Self {
+    fn of(done: Vec<(Change, Change)>, before: Cursor) -> Self {
         let (changes, mut undo): (Vec<Change>, Vec<Change>) = done.into_iter().unzip();
         undo.reverse();
-        Self { changes, undo }
+        Self {
+            changes,
+            undo,
+            before,
+        }
     }
 }
 
@@ -156,6 +171,14 @@ impl PlanState {
         self.revision
     }
 
+    /// Both of them.
+    pub const fn cursor(&self) -> Cursor {
+        Cursor {
+            incarnation: self.incarnation,
+            revision: self.revision,
+        }
+    }
+
     /// The digest of the plan, kept as changes were applied.
     pub const fn digest(&self) -> &PlanDigest {
         &self.digest
@@ -175,6 +198,17 @@ impl PlanState {
         self.incarnation = changeset.incarnation;
         self.revision = changeset.to;
         Ok(applied)
+    }
+
+    /// Takes back what the last [`Self::apply`] did, for a caller who could not carry it out. Refused, with
+    /// nothing changed, where other changes were applied since and the plan would not be valid.
+    pub fn take_back(&mut self, applied: &Applied) -> Result<(), ApplyError> {
+        self.transact(&applied.undo, None)?;
+        Cursor {
+            incarnation: self.incarnation,
+            revision: self.revision,
+        } = applied.before;
+        Ok(())
     }
 
     /// Whether the changeset is the next one, before its entries are looked at.
@@ -206,6 +240,7 @@ impl PlanState {
     }
 
     fn transact(&mut self, changes: &[Change], expected: Option<Digest>) -> Result<Applied, ApplyError> {
+        let before = self.cursor();
         let mut transaction = Transaction::begin(&mut self.plan, &mut self.index);
         let mut digest = self.digest;
         let outcome = put_and_check(&mut transaction, changes, &mut digest, expected);
@@ -214,7 +249,7 @@ impl PlanState {
             return Err(error);
         }
         self.digest = digest;
-        Ok(Applied::of(transaction.commit()))
+        Ok(Applied::of(transaction.commit(), before))
     }
 }
 
@@ -300,7 +335,7 @@ impl HostPlan {
         let mut transaction = Transaction::begin(self, &mut index);
         let outcome = transaction.put_all(changes).map_err(ApplyError::from);
         match outcome.and_then(|()| Ok(transaction.validate()?)) {
-            Ok(()) => Ok(Applied::of(transaction.commit())),
+            Ok(()) => Ok(Applied::of(transaction.commit(), Cursor::default())),
             Err(error) => {
                 transaction.roll_back();
                 Err(error)

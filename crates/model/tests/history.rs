@@ -75,6 +75,9 @@ proptest! {
                 Ok(applied) => {
                     prop_assert_eq!(expected.validate(), Ok(()));
                     prop_assert_eq!(&state, &PlanState::new(expected.clone(), 7, state.revision()).unwrap());
+                    let mut returned = state.clone();
+                    returned.take_back(&applied).unwrap();
+                    prop_assert_eq!(&returned, &before);
                     let mut back = expected;
                     back.apply(&applied.undo).unwrap();
                     prop_assert_eq!(&back, before.plan());

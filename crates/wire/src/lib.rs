@@ -4,6 +4,8 @@
 //! messages; [`frame`]: messages on a stream. Protobuf names and the text form's keys stay inside this crate. Every byte
 //! that comes in is hostile: an error that names the field, never a panic, never memory without bound.
 
+pub use anet_model::digest;
+
 pub mod client;
 pub mod codec;
 pub mod control;

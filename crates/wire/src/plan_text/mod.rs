@@ -26,7 +26,7 @@ pub const TEXT_BYTES_MAXIMUM: usize = 64 << 20;
 pub const DEPTH_MAXIMUM: usize = 16;
 
 /// Values, keys, lists and mappings of one file.
-pub const NODES_MAXIMUM: usize = 16_000_000;
+pub const NODES_MAXIMUM: usize = 10_000_000;
 
 /// Errors that are reported at once.
 pub const ERRORS_MAXIMUM: usize = 20;
