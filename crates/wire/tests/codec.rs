@@ -5,8 +5,12 @@ use std::net::IpAddr;
 use anet_model::changeset::{Change, Changeset};
 use anet_model::diff::diff;
 use anet_model::digest::{Digest, PlanDigest};
-use anet_model::host_plan::HostPlan;
+use anet_model::host_plan::{
+    AddressSet, Direction, Family, HostPlan, PortRange, Protocol, Remote, Rule, SecurityGroup,
+};
+use anet_model::limits;
 use anet_model::testing::{base_plan, change, host_plan};
+use anet_packet::addr::IpPrefix;
 use anet_wire::codec::{
     CHANGE_BYTES_MAXIMUM, decode_changeset, decode_request, decode_response, encode_changeset,
     encode_request, encode_response,
@@ -477,4 +481,46 @@ fn one_entry_may_not_take_more_than_its_share() {
             .to_string()
             .contains("too long for an entry")
     );
+}
+
+#[test]
+fn the_largest_group_and_the_largest_set_fit() {
+    let long = |prefix: &str, n: usize| format!("{prefix}{n:0>59}");
+    let rule = Rule {
+        direction: Direction::Egress,
+        family: Family::Ipv6,
+        protocol: Protocol::Tcp(PortRange {
+            first: 65_534,
+            last: 65_535,
+        }),
+        remote: Remote::Set(long("set", 0).parse().unwrap()),
+    };
+    let rules = (0..limits::RULES_PER_PORT)
+        .map(|n| (long("rule", n).parse().unwrap(), rule.clone()))
+        .collect();
+    let member = |n: u32| {
+        IpPrefix::host(IpAddr::from(
+            [[0xff; 12].as_slice(), &n.to_be_bytes()]
+                .concat()
+                .try_into()
+                .map(|bytes: [u8; 16]| bytes)
+                .unwrap(),
+        ))
+    };
+    let count = u32::try_from(limits::MEMBERS_PER_ADDRESS_SET).unwrap();
+    let changes = vec![
+        Change::SecurityGroup(long("group", 0).parse().unwrap(), Some(SecurityGroup { rules })),
+        Change::AddressSet(
+            long("set", 0).parse().unwrap(),
+            Some(AddressSet {
+                members: (0..count).map(member).collect(),
+            }),
+        ),
+    ];
+    let changeset = Changeset {
+        to: 1,
+        changes,
+        ..Changeset::default()
+    };
+    assert_eq!(decode_changeset(&encode_changeset(&changeset)), Ok(changeset));
 }

@@ -1,6 +1,8 @@
 //! Changesets to and from bytes.
 
 use anet_model::changeset::{Change, Changeset};
+#[cfg(doc)]
+use anet_model::limits;
 use prost::Message as _;
 
 use super::field::{
@@ -13,8 +15,14 @@ use proto::change::Change as Kind;
 /// Entries that one changeset may have.
 pub const CHANGES_MAXIMUM: usize = 1_000_000;
 
-/// Bytes that one entry may take: the largest address set fits.
-pub const CHANGE_BYTES_MAXIMUM: usize = 8 << 20;
+/// Bytes that one entry may take: the largest security group fits ([`limits::RULES_PER_PORT`] rules).
+pub const CHANGE_BYTES_MAXIMUM: usize = 1 << 20;
+
+/// Bytes that a whole address set may take: the largest fits ([`limits::MEMBERS_PER_ADDRESS_SET`] members).
+pub const ADDRESS_SET_BYTES_MAXIMUM: usize = 4 << 20;
+
+/// The first byte of a change of a whole address set: field 9, length-delimited.
+const ADDRESS_SET_TAG: u8 = 9 << 3 | 2;
 
 /// The bytes of a changeset.
 pub fn encode_changeset(changeset: &Changeset) -> Vec<u8> {
@@ -68,12 +76,17 @@ fn check_bounds(bytes: &[u8], index: usize) -> Decoded<()> {
             "too many entries: at most {CHANGES_MAXIMUM}"
         )));
     }
-    if bytes.len() > CHANGE_BYTES_MAXIMUM {
-        let problem = format!(
-            "{} bytes are too long for an entry: at most {CHANGE_BYTES_MAXIMUM}",
+    let is_set = bytes.first() == Some(&ADDRESS_SET_TAG);
+    let limit = if is_set {
+        ADDRESS_SET_BYTES_MAXIMUM
+    } else {
+        CHANGE_BYTES_MAXIMUM
+    };
+    if bytes.len() > limit {
+        return Err(DecodeError::new(format!(
+            "{} bytes are too long for an entry: at most {limit}",
             bytes.len()
-        );
-        return Err(DecodeError::new(problem));
+        )));
     }
     Ok(())
 }
