@@ -660,7 +660,7 @@ mod tests {
             next: Some(NonNull::from(&last)),
         };
         let lend = |slot: &mut [u8]| Parts {
-            slot: NonNull::from(&mut slot[0]),
+            slot: NonNull::from(slot).cast(),
             capacity: 256,
             start: 128,
             head_len: 64,

@@ -1,5 +1,6 @@
-//! What this processor can do, asked once.
+//! Processors: what they can do, where they are, and which of them a thread runs on.
 
+use std::io;
 use std::sync::OnceLock;
 
 /// Instruction sets that code here has a faster way for. All false where none of them is known.
@@ -48,8 +49,62 @@ fn detect() -> Features {
     Features::default()
 }
 
+/// The processors that this thread may run on, in ascending order: what the system has, less what a cgroup or `taskset`
+/// took away.
+pub fn allowed() -> io::Result<Vec<usize>> {
+    // SAFETY: a zeroed set is a legal, empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most the set's size; 0 stands for the calling thread.
+    if unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: only looks at a bit inside the set, which has CPU_SETSIZE of them.
+    Ok((0..libc::CPU_SETSIZE as usize)
+        .filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) })
+        .collect())
+}
+
+/// Ties the calling thread to one processor. `InvalidInput` (or the system's EINVAL) where that is none it may run on.
+pub fn pin(cpu: usize) -> io::Result<()> {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: a zeroed set is a legal, empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the bit lies inside the set (checked above).
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the kernel reads the set's size; 0 stands for the calling thread.
+    match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The NUMA node of the processor that the calling thread is on, for [`Placement::node`](crate::region::Placement);
+/// `None` where the system does not say. Sure only on a pinned thread.
+pub fn numa_node() -> Option<u8> {
+    let (mut cpu, mut node) = (0_u32, 0_u32);
+    let nothing = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: the kernel writes two numbers; the third argument is unused since Linux 2.6.24.
+    let asked = unsafe { libc::syscall(libc::SYS_getcpu, &raw mut cpu, &raw mut node, nothing) };
+    if asked == 0 { u8::try_from(node).ok() } else { None }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_pinned_thread_has_one_processor() {
+        let last = *super::allowed().unwrap().last().unwrap();
+        std::thread::spawn(move || {
+            super::pin(last).unwrap();
+            assert_eq!(super::allowed().unwrap(), [last]);
+            assert!(super::pin(1023).is_err() && super::pin(usize::MAX).is_err());
+            assert!(super::numa_node().is_none_or(|node| node < 64));
+        })
+        .join()
+        .unwrap();
+    }
+
     #[test]
     fn the_answer_does_not_change() {
         assert_eq!(super::features(), super::features());

@@ -454,6 +454,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri has no madvise")]
     fn idle_memory_can_be_given_back() {
         let pool = small(2, 2);
         drop(pool.copy_from(&[9; 60_000]).unwrap());

@@ -103,6 +103,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "Miri backs every page")]
     fn a_large_table_costs_memory_only_where_it_is_touched() {
         let mut table = AlignedTable::<u64>::new(1 << 34).unwrap();
         table[1 << 33] = 1;
