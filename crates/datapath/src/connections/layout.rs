@@ -23,10 +23,11 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use anet_packet::addr::Vni;
 use anet_packet::tuple::Tuple;
 
+use super::half::HalfWords;
 use super::identity::PortIdentity;
 use super::tcp::TcpState;
 use super::ticks::Ticks;
-use super::{ConnectionId, Direction, Witness};
+use super::{ConnectionId, Direction};
 
 /// Words of a cache line.
 pub(super) const LINE: usize = 8;
@@ -355,113 +356,5 @@ impl<'a> Entry<'a> {
         let first_words = self.halves.map(|half| bits(&half[0]));
         let halves = first_words == [u64::from(commit.sequence()) << 32; 2];
         commit.is_committed() && commit.sequence() != 0 && commit == expected && readable && halves
-    }
-}
-
-/// One of the two lines that packets write.
-#[derive(Clone, Copy)]
-pub(super) struct HalfWords<'a>(pub(super) &'a Line);
-
-impl HalfWords<'_> {
-    const LAST_SEEN: usize = 1;
-    const PACKETS: usize = 2;
-    const BYTES: usize = 3;
-    const FLAGS: usize = 4;
-    const WITNESS: usize = 5;
-    const EPOCH: usize = 7;
-
-    #[inline]
-    fn load(self, word: usize) -> u64 {
-        self.0[word].load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    fn store(self, word: usize, value: u64) {
-        self.0[word].store(value, Ordering::Relaxed);
-    }
-
-    /// The low half of a word whose high half must be `sequence`: something else is from a worker that was late.
-    #[inline]
-    fn tagged(self, word: usize, sequence: u32) -> Option<u32> {
-        let value = self.load(word);
-        ((value >> 32) as u32 == sequence).then_some(value as u32)
-    }
-
-    #[inline]
-    pub(super) fn sequence(self) -> u32 {
-        (self.load(0) >> 32) as u32
-    }
-
-    /// One packet more. Plain loads and stores of one line: this half has one writer.
-    #[inline]
-    pub(super) fn touch(self, sequence: u32, now: Ticks, bytes: u32, tcp_flags: u8) {
-        let tag = u64::from(sequence) << 32;
-        self.store(Self::LAST_SEEN, tag | u64::from(now.low()));
-        self.store(Self::PACKETS, self.load(Self::PACKETS).wrapping_add(1));
-        self.store(Self::BYTES, self.load(Self::BYTES).wrapping_add(u64::from(bytes)));
-        let seen = self.load(Self::FLAGS);
-        let kept = if seen >> 32 == u64::from(sequence) {
-            seen
-        } else {
-            tag
-        };
-        if seen != kept | u64::from(tcp_flags) {
-            self.store(Self::FLAGS, kept | u64::from(tcp_flags));
-        }
-    }
-
-    /// The lower half of the time.
-    fn last_seen(self, sequence: u32) -> Option<u32> {
-        self.tagged(Self::LAST_SEEN, sequence)
-    }
-
-    fn set_last_seen(self, sequence: u32, at: Ticks) {
-        self.store(Self::LAST_SEEN, u64::from(sequence) << 32 | u64::from(at.low()));
-    }
-
-    pub(super) fn packets(self) -> u64 {
-        self.load(Self::PACKETS)
-    }
-
-    pub(super) fn bytes(self) -> u64 {
-        self.load(Self::BYTES)
-    }
-
-    pub(super) fn tcp_flags(self, sequence: u32) -> u8 {
-        self.tagged(Self::FLAGS, sequence).map_or(0, |flags| flags as u8)
-    }
-
-    pub(super) fn owner(self, sequence: u32) -> Option<u16> {
-        self.tagged(Self::FLAGS, sequence)
-            .and_then(|flags| ((flags >> 16) as u16).checked_sub(1))
-    }
-
-    pub(super) fn set_owner(self, sequence: u32, worker: u16) {
-        let flags = u64::from(self.tcp_flags(sequence));
-        let owner = u64::from(worker.saturating_add(1));
-        self.store(Self::FLAGS, u64::from(sequence) << 32 | owner << 16 | flags);
-    }
-
-    fn created(self) -> u32 {
-        self.load(Self::EPOCH) as u32
-    }
-
-    fn set_created(self, bits: u32) {
-        self.store(Self::EPOCH, self.load(Self::EPOCH) >> 32 << 32 | u64::from(bits));
-    }
-
-    pub(super) fn witnesses(self, epoch: u32) -> Option<[Witness; 2]> {
-        let fresh = (self.load(Self::EPOCH) >> 32) as u32 == epoch;
-        fresh.then(|| [Self::WITNESS, Self::WITNESS + 1].map(|word| Witness::from_word(self.load(word))))
-    }
-
-    /// Under the shard's lock.
-    pub(super) fn set_witnesses(self, epoch: u32, witnesses: [Witness; 2]) {
-        let created = u64::from(self.created());
-        self.store(Self::EPOCH, created);
-        fence(Ordering::Release);
-        self.store(Self::WITNESS, witnesses[0].to_word());
-        self.store(Self::WITNESS + 1, witnesses[1].to_word());
-        self.0[Self::EPOCH].store(u64::from(epoch) << 32 | created, Ordering::Release);
     }
 }

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod damage;
+mod file;
 mod lifetimes;
 mod measure;
 mod model;
