@@ -12,8 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Who talks to whom, seen from the packet's sender.
 ///
-/// ICMP and ICMPv6: an echo's request and reply are the two directions of one tuple. Both ports are its identifier and
-/// `icmp_type` is the request's type, in either direction, so `reply.reversed() == request`. (Which of the two a
+/// ICMP and ICMPv6: an echo's request and reply are the two directions of one tuple. The asker's port is its identifier,
+/// the answerer's 256 times the request's type, and `icmp_type` is the request's type in either direction, so
+/// `reply.reversed() == request`, and no reply is on the tuple of a request the same way. (Which of the two a
 /// packet is stays in [`Layout::ports`].) Other messages have their own type, and their code as both ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuple {
@@ -109,9 +110,9 @@ impl Tuple {
     fn normalised(family: u8, protocol: u8, source: u128, destination: u128, ports: (u16, u16)) -> Tuple {
         let [kind, code] = ports.1.to_be_bytes();
         let (ports, icmp_type) = match (family, protocol) {
-            (4, protocol::ICMP) if icmp::is_echo(kind) => ((ports.0, ports.0), icmp::kind::ECHO_REQUEST),
+            (4, protocol::ICMP) if icmp::is_echo(kind) => Self::echo(ports.0, kind, icmp::kind::ECHO_REQUEST),
             (6, protocol::ICMPV6) if icmpv6::is_echo(kind) => {
-                ((ports.0, ports.0), icmpv6::kind::ECHO_REQUEST)
+                Self::echo(ports.0, kind, icmpv6::kind::ECHO_REQUEST)
             }
             (4, protocol::ICMP) | (6, protocol::ICMPV6) => ((u16::from(code), u16::from(code)), kind),
             _ => (ports, 0),
@@ -125,6 +126,17 @@ impl Tuple {
             protocol,
             icmp_type,
         }
+    }
+
+    /// The ports of an echo: who asks has the identifier, who answers the request's type.
+    fn echo(identifier: u16, kind: u8, request: u8) -> ((u16, u16), u8) {
+        let answerer = u16::from(request) << 8;
+        let ports = if kind == request {
+            (identifier, answerer)
+        } else {
+            (answerer, identifier)
+        };
+        (ports, request)
     }
 
     /// The same connection, seen from the other side.

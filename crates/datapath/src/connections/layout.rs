@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use anet_packet::addr::Vni;
 use anet_packet::tuple::Tuple;
+use anet_packet::{icmp, icmpv6};
 
 use super::half::HalfWords;
 use super::identity::PortIdentity;
@@ -119,33 +120,51 @@ impl Key {
     }
 }
 
-/// The port words: ICMP's two are the same, so its type takes the place of the second.
+/// Set in ICMP's second port word where the originator is who answers an echo.
+const ANSWERS: u16 = 1 << 8;
+
+fn is_echo(icmp_type: u8) -> bool {
+    matches!(icmp_type, icmp::kind::ECHO_REQUEST | icmpv6::kind::ECHO_REQUEST)
+}
+
+/// The port words. Of ICMP's two ports one follows from the type ([`Tuple`] says how), which takes its place.
 fn ports_word(zone: Vni, tuple: &Tuple) -> u64 {
-    let second = if tuple.is_icmp() {
-        u16::from(tuple.icmp_type)
-    } else {
-        tuple.destination_port
+    let kind = u16::from(tuple.icmp_type);
+    let (first, second) = match tuple.is_icmp() {
+        true if is_echo(tuple.icmp_type) && tuple.destination_port != kind << 8 => {
+            (tuple.destination_port, kind | ANSWERS)
+        }
+        true => (tuple.source_port, kind),
+        false => (tuple.source_port, tuple.destination_port),
     };
-    u64::from(zone.get()) << 40
-        | u64::from(tuple.protocol) << 32
-        | u64::from(tuple.source_port) << 16
-        | u64::from(second)
+    u64::from(zone.get()) << 40 | u64::from(tuple.protocol) << 32 | u64::from(first) << 16 | u64::from(second)
 }
 
 fn tuple_of(ports: u64, source: [u64; 2], destination: [u64; 2], family: u8) -> Tuple {
     let address = |[high, low]: [u64; 2]| u128::from(high) << 64 | u128::from(low);
+    let (first, second) = ((ports >> 16) as u16, ports as u16);
     let mut tuple = Tuple {
         source: address(source),
         destination: address(destination),
-        source_port: (ports >> 16) as u16,
-        destination_port: ports as u16,
+        source_port: first,
+        destination_port: second,
         family,
         protocol: (ports >> 32) as u8,
         icmp_type: 0,
     };
     if tuple.is_icmp() {
-        tuple.icmp_type = ports as u8;
-        tuple.destination_port = tuple.source_port;
+        tuple.icmp_type = second as u8;
+        let answerer = if is_echo(tuple.icmp_type) {
+            second << 8
+        } else {
+            first
+        };
+        let answers = second & ANSWERS != 0;
+        (tuple.source_port, tuple.destination_port) = if answers {
+            (answerer, first)
+        } else {
+            (first, answerer)
+        };
     }
     tuple
 }

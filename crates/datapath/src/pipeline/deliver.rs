@@ -1,4 +1,4 @@
-//! `deliver`: what the flow's destination side rests on. Copies are made by the burst.
+//! `deliver`: the end of the way. Copies are made by the burst.
 
 use anet_model::host_plan::Direction;
 
@@ -29,11 +29,10 @@ fn to_port(walk: &Walk<'_, '_>, index: u32) -> Option<Fate> {
     })
 }
 
-fn to_remote(walk: &mut Walk<'_, '_>, index: u32) -> Option<Fate> {
+fn to_remote(walk: &Walk<'_, '_>, index: u32) -> Option<Fate> {
     let tables = walk.environment.tables;
     let adjacency = tables.adjacency(index)?;
     let header = tables.endpoint(adjacency.endpoint)?;
-    walk.destination_witness = walk.witness(adjacency.witness);
     let vni = walk.zone();
     walk.trace.is_some().then(|| Fate::Encapsulate {
         endpoint: header.remote(),

@@ -40,11 +40,8 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     }
 }
 
-/// No firewall has a say: the destination side rests on the port itself.
+/// No firewall has a say.
 fn unfiltered(walk: &mut Walk<'_, '_>) -> Verdict {
-    if let Some(port) = walk.destination_port() {
-        walk.destination_witness = walk.witness(port.slot_of_port());
-    }
     walk.connection = None;
     Verdict::Next
 }

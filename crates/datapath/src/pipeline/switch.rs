@@ -5,7 +5,7 @@ use anet_memory::buffer::SegmentKind;
 use super::guard::macs;
 use super::walk::{Destination, Verdict, Walk};
 use crate::interface::Interface;
-use crate::tables::Station;
+use crate::tables::{Station, Witness};
 use crate::verdict::DropReason;
 
 /// The stage. Known stations only: there is no unknown-unicast flooding. What cannot arrive ends here, before a connection
@@ -21,10 +21,14 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
         }
     };
     walk.destination = Some(destination);
-    if let Err(reason) = arrives(walk, destination).and_then(|()| fits(walk)) {
-        walk.cacheable = false;
-        walk.record(|_| reason.explanation().to_string());
-        return reason.into();
+    match arrives(walk, destination).and_then(|slot| fits(walk).map(|()| slot)) {
+        // Whatever is decided from here on, drops as well, rests on where the station is.
+        Ok(slot) => walk.destination_witness = walk.witness(slot),
+        Err(reason) => {
+            walk.cacheable = false;
+            walk.record(|_| reason.explanation().to_string());
+            return reason.into();
+        }
     }
     walk.record(|w| format!("{} is {destination:?}", macs(w).0));
     Verdict::Next
@@ -42,23 +46,24 @@ fn find(walk: &Walk<'_, '_>) -> Result<Destination, DropReason> {
     }
 }
 
-fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<(), DropReason> {
+/// The witness slot of where it goes.
+fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<u32, DropReason> {
     let tables = walk.environment.tables;
     match destination {
         Destination::Port(to) if Interface::port(to) == walk.source => Err(DropReason::Hairpin),
         Destination::Port(to) => tables
             .port(to)
             .filter(|p| p.admin_up)
-            .map(drop)
+            .map(|p| p.slot_of_port())
             .ok_or(DropReason::PortDown),
         Destination::Remote(adjacency) => {
             let adjacency = tables.adjacency(adjacency).ok_or(DropReason::NoTunnel)?;
             tables
                 .endpoint(adjacency.endpoint)
-                .map(drop)
+                .map(|_| adjacency.witness)
                 .ok_or(DropReason::NoTunnel)
         }
-        Destination::Flood => Ok(()),
+        Destination::Flood => Ok(Witness::ALWAYS.slot),
     }
 }
 

@@ -65,11 +65,17 @@ fn tuples_that_differ_in_one_thing_are_different_connections() {
         echo,
         Tuple {
             icmp_type: 13,
+            source_port: 0,
+            destination_port: 0,
             ..echo
         },
         Tuple {
             source_port: 1,
-            destination_port: 1,
+            ..echo
+        },
+        Tuple {
+            source_port: echo.destination_port,
+            destination_port: echo.source_port,
             ..echo
         },
     ];

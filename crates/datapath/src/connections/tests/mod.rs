@@ -71,7 +71,7 @@ pub(super) fn tuple(protocol: u8, n: u32) -> Tuple {
         source: network + 0x1_0000 + u128::from(n >> 16),
         destination: network + 1,
         source_port: n as u16,
-        destination_port: if is_icmp { n as u16 } else { 80 },
+        destination_port: if is_icmp { 8 << 8 } else { 80 },
         family,
         protocol,
         icmp_type: if is_icmp { 8 } else { 0 },

@@ -1,0 +1,345 @@
+//! What the pipeline means, said slowly: every packet is judged from the plan and a list of connections, nothing is
+//! remembered of verdicts, nothing is compiled.
+
+use std::net::IpAddr;
+
+use anet_datapath::verdict::DropReason;
+use anet_model::host_plan::*;
+use anet_packet::addr::{Mac, Vni};
+
+use crate::world::Source;
+
+/// What is to become of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    Deliver(PortId),
+    Encapsulate(IpAddr, Vni),
+    Drop(DropReason),
+}
+
+/// Of a packet, read with an independent parser.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    pub macs: (Mac, Mac),
+    pub source: IpAddr,
+    pub destination: IpAddr,
+    pub transport: Transport,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp {
+        source: u16,
+        destination: u16,
+        syn: bool,
+        ack: bool,
+        fin: bool,
+        rst: bool,
+    },
+    Udp {
+        source: u16,
+        destination: u16,
+    },
+    Echo {
+        id: u16,
+        is_reply: bool,
+    },
+}
+
+/// A connection as its first packet began it.
+#[derive(Debug, Clone)]
+struct Connection {
+    vni: Vni,
+    from: IpAddr,
+    to: IpAddr,
+    key: Key,
+    originator: Option<PortId>,
+    responder: Option<PortId>,
+    answered: bool,
+    fins: [bool; 2],
+    reset: bool,
+}
+
+/// Protocol and ports, from the originator's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Tcp(u16, u16),
+    Udp(u16, u16),
+    Echo(u16),
+}
+
+impl Key {
+    fn of(transport: Transport) -> Self {
+        match transport {
+            Transport::Tcp {
+                source, destination, ..
+            } => Key::Tcp(source, destination),
+            Transport::Udp { source, destination } => Key::Udp(source, destination),
+            Transport::Echo { id, .. } => Key::Echo(id),
+        }
+    }
+
+    fn reversed(self) -> Self {
+        match self {
+            Key::Tcp(a, b) => Key::Tcp(b, a),
+            Key::Udp(a, b) => Key::Udp(b, a),
+            echo => echo,
+        }
+    }
+}
+
+#[derive(Default)]
+pub struct Reference {
+    connections: Vec<Connection>,
+}
+
+impl Reference {
+    pub fn judge(&mut self, plan: &HostPlan, source: &Source, packet: &Packet) -> Expected {
+        self.decide(plan, source, packet).unwrap_or_else(Expected::Drop)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn decide(&mut self, plan: &HostPlan, source: &Source, packet: &Packet) -> Result<Expected, DropReason> {
+        let (network, from_port) = enter(plan, source, packet)?;
+        let vni = plan.networks[&network].vni;
+        let found = self.find(vni, packet);
+        if found.is_none() {
+            allowed_out(plan, from_port.as_ref(), packet)?;
+        }
+        let (destination, to_port) = switch(plan, &network, source, packet)?;
+        let secured = |id: &Option<PortId>| id.as_ref().is_some_and(|id| plan.ports[id].port_security);
+        if !secured(&from_port) && !secured(&to_port) {
+            return Ok(destination);
+        }
+        if let Some((index, is_reply)) = found {
+            if self.goes_on(plan, index, is_reply, &from_port, &to_port, packet) {
+                self.note(index, is_reply, packet);
+                return Ok(destination);
+            }
+            self.connections.remove(index);
+            allowed_out(plan, from_port.as_ref(), packet)?;
+        }
+        allowed_in(plan, to_port.as_ref(), packet)?;
+        let begins = match packet.transport {
+            Transport::Tcp { syn, ack, rst, .. } => syn && !ack && !rst,
+            Transport::Udp { .. } => true,
+            Transport::Echo { is_reply, .. } => !is_reply,
+        };
+        if !begins {
+            return Err(DropReason::NotAConnection);
+        }
+        self.connections.push(Connection {
+            vni,
+            from: packet.source,
+            to: packet.destination,
+            key: Key::of(packet.transport),
+            originator: from_port,
+            responder: to_port,
+            answered: false,
+            fins: [false; 2],
+            reset: false,
+        });
+        Ok(destination)
+    }
+
+    fn find(&self, vni: Vni, packet: &Packet) -> Option<(usize, bool)> {
+        let key = Key::of(packet.transport);
+        self.connections.iter().enumerate().find_map(|(index, c)| {
+            let echo = match packet.transport {
+                Transport::Echo { is_reply, .. } => Some(is_reply),
+                _ => None,
+            };
+            let same =
+                (c.from, c.to, c.key) == (packet.source, packet.destination, key) && echo != Some(true);
+            let turned = (c.from, c.to, c.key) == (packet.destination, packet.source, key.reversed())
+                && echo != Some(false);
+            (c.vni == vni && (same || turned)).then_some((index, !same))
+        })
+    }
+
+    /// Between its ports, not over, and allowed today in its original direction.
+    fn goes_on(
+        &self,
+        plan: &HostPlan,
+        index: usize,
+        is_reply: bool,
+        from: &Option<PortId>,
+        to: &Option<PortId>,
+        packet: &Packet,
+    ) -> bool {
+        let connection = &self.connections[index];
+        let over = connection.reset || connection.fins == [true; 2];
+        if let Transport::Tcp {
+            syn: true,
+            ack: false,
+            fin: false,
+            rst: false,
+            ..
+        } = packet.transport
+            && over
+        {
+            return false;
+        }
+        let sides = if is_reply { (to, from) } else { (from, to) };
+        let original = Packet {
+            macs: packet.macs,
+            source: connection.from,
+            destination: connection.to,
+            transport: match connection.key {
+                Key::Tcp(source, destination) => Transport::Tcp {
+                    source,
+                    destination,
+                    syn: true,
+                    ack: false,
+                    fin: false,
+                    rst: false,
+                },
+                Key::Udp(source, destination) => Transport::Udp { source, destination },
+                Key::Echo(id) => Transport::Echo { id, is_reply: false },
+            },
+        };
+        sides == (&connection.originator, &connection.responder)
+            && allowed_out(plan, connection.originator.as_ref(), &original).is_ok()
+            && allowed_in(plan, connection.responder.as_ref(), &original).is_ok()
+    }
+
+    fn note(&mut self, index: usize, is_reply: bool, packet: &Packet) {
+        let connection = &mut self.connections[index];
+        if let Transport::Tcp { syn, fin, rst, .. } = packet.transport {
+            connection.reset |= rst;
+            connection.answered |= is_reply && syn;
+            let counts = connection.answered && !(syn && is_reply);
+            connection.fins[usize::from(is_reply)] |= fin && counts;
+        }
+    }
+}
+
+/// Guard: who speaks, and may it say so.
+fn enter(
+    plan: &HostPlan,
+    source: &Source,
+    packet: &Packet,
+) -> Result<(NetworkId, Option<PortId>), DropReason> {
+    match source {
+        Source::Port(id) => {
+            let port = &plan.ports[id];
+            if !port.admin_up {
+                return Err(DropReason::PortDown);
+            }
+            if port.port_security && packet.macs.0 != port.mac {
+                return Err(DropReason::SpoofedMac);
+            }
+            if port.port_security && !port.addresses.contains(&packet.source) {
+                let v4 = packet.source.is_ipv4();
+                return Err(if v4 {
+                    DropReason::SpoofedIpv4
+                } else {
+                    DropReason::SpoofedIpv6
+                });
+            }
+            Ok((port.network.clone(), Some(id.clone())))
+        }
+        Source::Tunnel(address, vni) => {
+            let network = plan
+                .networks
+                .iter()
+                .find(|(_, n)| n.vni == *vni)
+                .ok_or(DropReason::UnknownVni)?;
+            let member = network
+                .1
+                .endpoints
+                .iter()
+                .any(|e| plan.endpoints[e].address == *address);
+            if !member {
+                return Err(DropReason::UnknownEndpoint);
+            }
+            if plan
+                .ports
+                .values()
+                .any(|p| p.network == *network.0 && p.mac == packet.macs.0)
+            {
+                return Err(DropReason::SourceIsLocal);
+            }
+            Ok((network.0.clone(), None))
+        }
+    }
+}
+
+fn switch(
+    plan: &HostPlan,
+    network: &NetworkId,
+    source: &Source,
+    packet: &Packet,
+) -> Result<(Expected, Option<PortId>), DropReason> {
+    let local = plan
+        .ports
+        .iter()
+        .find(|(_, p)| p.network == *network && p.mac == packet.macs.1);
+    if let Some((id, port)) = local {
+        if *source == Source::Port(id.clone()) {
+            return Err(DropReason::Hairpin);
+        }
+        if !port.admin_up {
+            return Err(DropReason::PortDown);
+        }
+        return Ok((Expected::Deliver(id.clone()), Some(id.clone())));
+    }
+    let remote = plan
+        .peers
+        .values()
+        .find(|p| p.network == *network && p.mac == packet.macs.1);
+    match (remote, source) {
+        (Some(peer), Source::Port(_)) => {
+            let address = plan.endpoints[&peer.endpoint].address;
+            Ok((Expected::Encapsulate(address, plan.networks[network].vni), None))
+        }
+        _ => Err(DropReason::UnknownDestination),
+    }
+}
+
+fn allowed_out(plan: &HostPlan, port: Option<&PortId>, packet: &Packet) -> Result<(), DropReason> {
+    allowed(plan, port, packet, Direction::Egress).ok_or(DropReason::FirewallEgress)
+}
+
+fn allowed_in(plan: &HostPlan, port: Option<&PortId>, packet: &Packet) -> Result<(), DropReason> {
+    allowed(plan, port, packet, Direction::Ingress).ok_or(DropReason::FirewallIngress)
+}
+
+fn allowed(plan: &HostPlan, port: Option<&PortId>, packet: &Packet, direction: Direction) -> Option<()> {
+    let Some(port) = port.map(|id| &plan.ports[id]).filter(|p| p.port_security) else {
+        return Some(());
+    };
+    let remote = if direction == Direction::Egress {
+        packet.destination
+    } else {
+        packet.source
+    };
+    let rules = port
+        .security_groups
+        .iter()
+        .flat_map(|group| plan.security_groups[group].rules.values());
+    let matches = |rule: &&Rule| {
+        rule.direction == direction
+            && rule.family == Family::of(packet.source)
+            && transport_matches(rule.protocol, packet.transport)
+            && match &rule.remote {
+                Remote::Any => true,
+                Remote::Prefix(prefix) => prefix.contains(remote),
+                Remote::Set(set) => plan.address_sets[set].members.iter().any(|m| m.contains(remote)),
+            }
+    };
+    rules.filter(matches).next().map(|_| ())
+}
+
+fn transport_matches(protocol: Protocol, transport: Transport) -> bool {
+    match (protocol, transport) {
+        (Protocol::Any, _) => true,
+        (Protocol::Tcp(range), Transport::Tcp { destination, .. })
+        | (Protocol::Udp(range), Transport::Udp { destination, .. }) => range.contains(destination),
+        (Protocol::Icmp { .. }, Transport::Echo { .. }) => true,
+        _ => false,
+    }
+}
