@@ -148,112 +148,114 @@ impl DropReason {
     }
 
     const fn texts(self) -> (&'static str, &'static str) {
-        use DropReason::*;
-        match self {
-            Malformed => ("malformed", "the frame breaks its protocol's format"),
-            NotVxlan => (
-                "not_vxlan",
-                "the frame from the underlay is not VXLAN to this host's tunnel endpoint",
-            ),
-            CongestionNotCapable => (
-                "congestion_not_capable",
-                "the underlay marked congestion on a packet whose sender is not ECN-capable",
-            ),
-            UnknownVni => ("unknown_vni", "no network on this host has the frame's VNI"),
-            UnknownEndpoint => (
-                "unknown_endpoint",
-                "the outer source is not an endpoint of the network; add it to the plan if it should be",
-            ),
-            PortDown => ("port_down", "the port is unknown or administratively down"),
-            Quarantined => (
-                "quarantined",
-                "packets of this port made a worker panic; it is closed for a while",
-            ),
-            SourceMacInvalid => ("source_mac_invalid", "the source MAC is a group address or zero"),
-            SpoofedMac => (
-                "spoofed_mac",
-                "the source MAC is not the port's nor one of its allowed address pairs",
-            ),
-            SpoofedIpv4 => (
-                "spoofed_ipv4",
-                "the IPv4 source is not the port's nor one of its allowed address pairs",
-            ),
-            SpoofedIpv6 => (
-                "spoofed_ipv6",
-                "the IPv6 source is not the port's nor one of its allowed address pairs",
-            ),
-            SpoofedArp => ("spoofed_arp", "the ARP sender is not the port's MAC and address"),
-            SpoofedNd => (
-                "spoofed_nd",
-                "the neighbour discovery message speaks for an address that is not the port's",
-            ),
-            SourceIsLocal => (
-                "source_is_local",
-                "a frame from the overlay bears the MAC of a port of this host",
-            ),
-            DhcpServerFromGuest => ("dhcp_server_from_guest", "guests may not answer as DHCP servers"),
-            RouterAdvertisementFromGuest => (
-                "router_advertisement_from_guest",
-                "guests may not send router advertisements or redirects",
-            ),
-            EtherTypeForbidden => (
-                "ether_type_forbidden",
-                "a port with port security sends IPv4, IPv6 and ARP only",
-            ),
-            VlanTagged => (
-                "vlan_tagged",
-                "the frame is VLAN-tagged and the port is not a trunk",
-            ),
-            ReservedMulticast => (
-                "reserved_multicast",
-                "bridges do not forward this link-local group",
-            ),
-            ControlBudget => (
-                "control_budget",
-                "the port's budget of broadcast, multicast, ARP, ND and DHCP is spent",
-            ),
-            NewFlowBudget => ("new_flow_budget", "the port's budget of new flows is spent"),
-            UnknownTarget => (
-                "unknown_target",
-                "nobody in the network has the address asked for",
-            ),
-            DhcpUnanswered => (
-                "dhcp_unanswered",
-                "a DHCP message that this host has no answer to",
-            ),
-            UnknownDestination => (
-                "unknown_destination",
-                "nobody in the network has the destination MAC",
-            ),
-            Hairpin => ("hairpin", "the destination is the port that it came from"),
-            FirewallEgress => (
-                "firewall_egress",
-                "no rule of the source port's security groups allows it; add an egress rule",
-            ),
-            FirewallIngress => (
-                "firewall_ingress",
-                "no rule of the destination port's security groups allows it; add an ingress rule",
-            ),
-            NotAConnection => (
-                "not_a_connection",
-                "TCP in mid-stream that belongs to no known connection (loose pick-up is off)",
-            ),
-            UnrelatedError => ("unrelated_error", "an ICMP error about no known connection"),
-            ConnectionTableFull => ("connection_table_full", "the host's connection table is full"),
-            ConnectionBudget => ("connection_budget", "the port's budget of connections is spent"),
-            TooBig => ("too_big", "larger than the network's MTU"),
-            NoTunnel => (
-                "no_tunnel",
-                "this host has no tunnel endpoint, or the remote one is gone from the plan",
-            ),
-            NoBuffer => ("no_buffer", "the worker's pool had no buffer for a copy or reply"),
-            NoMembers => (
-                "no_members",
-                "broadcast or multicast in a network without other members",
-            ),
-        }
+        TEXTS[self.index()]
     }
 }
+
+/// Name and explanation of each reason, in the order of [`DropReason::ALL`].
+const TEXTS: [(&str, &str); DropReason::COUNT] = [
+    ("malformed", "the frame breaks its protocol's format"),
+    (
+        "not_vxlan",
+        "the frame from the underlay is not VXLAN to this host's tunnel endpoint",
+    ),
+    (
+        "congestion_not_capable",
+        "the underlay marked congestion on a packet whose sender is not ECN-capable",
+    ),
+    ("unknown_vni", "no network on this host has the frame's VNI"),
+    (
+        "unknown_endpoint",
+        "the outer source is not an endpoint of the network; add it to the plan if it should be",
+    ),
+    ("port_down", "the port is unknown or administratively down"),
+    (
+        "quarantined",
+        "packets of this port made a worker panic; it is closed for a while",
+    ),
+    ("source_mac_invalid", "the source MAC is a group address or zero"),
+    (
+        "spoofed_mac",
+        "the source MAC is not the port's nor one of its allowed address pairs",
+    ),
+    (
+        "spoofed_ipv4",
+        "the IPv4 source is not the port's nor one of its allowed address pairs",
+    ),
+    (
+        "spoofed_ipv6",
+        "the IPv6 source is not the port's nor one of its allowed address pairs",
+    ),
+    ("spoofed_arp", "the ARP sender is not the port's MAC and address"),
+    (
+        "spoofed_nd",
+        "the neighbour discovery message speaks for an address that is not the port's",
+    ),
+    (
+        "source_is_local",
+        "a frame from the overlay bears the MAC of a port of this host",
+    ),
+    ("dhcp_server_from_guest", "guests may not answer as DHCP servers"),
+    (
+        "router_advertisement_from_guest",
+        "guests may not send router advertisements or redirects",
+    ),
+    (
+        "ether_type_forbidden",
+        "a port with port security sends IPv4, IPv6 and ARP only",
+    ),
+    (
+        "vlan_tagged",
+        "the frame is VLAN-tagged and the port is not a trunk",
+    ),
+    (
+        "reserved_multicast",
+        "bridges do not forward this link-local group",
+    ),
+    (
+        "control_budget",
+        "the port's budget of broadcast, multicast, ARP, ND and DHCP is spent",
+    ),
+    ("new_flow_budget", "the port's budget of new flows is spent"),
+    (
+        "unknown_target",
+        "nobody in the network has the address asked for",
+    ),
+    (
+        "dhcp_unanswered",
+        "a DHCP message that this host has no answer to",
+    ),
+    (
+        "unknown_destination",
+        "nobody in the network has the destination MAC",
+    ),
+    ("hairpin", "the destination is the port that it came from"),
+    (
+        "firewall_egress",
+        "no rule of the source port's security groups allows it; add an egress rule",
+    ),
+    (
+        "firewall_ingress",
+        "no rule of the destination port's security groups allows it; add an ingress rule",
+    ),
+    (
+        "not_a_connection",
+        "TCP in mid-stream that belongs to no known connection (loose pick-up is off)",
+    ),
+    ("unrelated_error", "an ICMP error about no known connection"),
+    ("connection_table_full", "the host's connection table is full"),
+    ("connection_budget", "the port's budget of connections is spent"),
+    ("too_big", "larger than the network's MTU"),
+    (
+        "no_tunnel",
+        "this host has no tunnel endpoint, or the remote one is gone from the plan",
+    ),
+    ("no_buffer", "the worker's pool had no buffer for a copy or reply"),
+    (
+        "no_members",
+        "broadcast or multicast in a network without other members",
+    ),
+];
 
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -133,6 +133,6 @@ fn flood_fate(walk: &Walk<'_, '_>, outcome: &Outcome) -> Option<Fate> {
         .count();
     Some(Fate::Flood {
         ports,
-        endpoints: if walk.from_tunnel() { 0 } else { endpoints },
+        endpoints: if walk.is_from_tunnel() { 0 } else { endpoints },
     })
 }

@@ -41,7 +41,7 @@ fn find(walk: &Walk<'_, '_>) -> Result<Destination, DropReason> {
         _ if mac.is_multicast() => Ok(Destination::Flood),
         Some(Station::Local(port)) => Ok(Destination::Port(port)),
         // Split horizon: what came by a tunnel never leaves by one.
-        Some(Station::Remote(adjacency)) if !walk.from_tunnel() => Ok(Destination::Remote(adjacency)),
+        Some(Station::Remote(adjacency)) if !walk.is_from_tunnel() => Ok(Destination::Remote(adjacency)),
         _ => Err(DropReason::UnknownDestination),
     }
 }

@@ -186,7 +186,7 @@ impl<'w, 'e> Walk<'w, 'e> {
     }
 
     /// True where the frame came through a tunnel.
-    pub(crate) fn from_tunnel(&self) -> bool {
+    pub(crate) fn is_from_tunnel(&self) -> bool {
         matches!(self.source.kind(), InterfaceKind::Membership(_))
     }
 
