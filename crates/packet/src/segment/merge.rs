@@ -56,12 +56,20 @@ impl Packet {
         })
     }
 
-    fn has_valid_checksum(&self, frame: &[u8]) -> bool {
-        let Some(segment) = frame.get(self.layout.transport_at..) else {
+    /// The header's length is even, so the two sums simply add up.
+    fn has_valid_checksum(&self, frame: &[u8], sum: impl FnOnce(&[u8]) -> u64) -> bool {
+        let Layout {
+            transport_at,
+            payload_at,
+            ..
+        } = self.layout;
+        let (Some(header), Some(payload)) = (frame.get(transport_at..payload_at), frame.get(payload_at..))
+        else {
             return false;
         };
-        let sum = self.layout.pseudo_header(frame) + segment.len() as u64 + checksum::sum(segment);
-        checksum::fold(sum) == 0xffff
+        let length = (header.len() + payload.len()) as u64;
+        let total = self.layout.pseudo_header(frame) + length + checksum::sum(header) + sum(payload);
+        checksum::fold(total) == 0xffff
     }
 }
 
@@ -115,9 +123,11 @@ pub struct Merged {
 impl Merge {
     /// Begins with the packet in `frame`, from its Ethernet header to its last byte. `None` where it is not an
     /// ordinary TCP packet with payload, or one of its checksums is wrong: such a packet travels alone.
-    pub fn start(frame: &[u8]) -> Option<Self> {
+    ///
+    /// `sum` is called with the payload once all else is right; it is [`checksum::sum`], or gives the same.
+    pub fn start(frame: &[u8], sum: impl FnOnce(&[u8]) -> u64) -> Option<Self> {
         let first = Packet::parse(frame)?;
-        if first.payload_len > usize::from(u16::MAX) || !first.has_valid_checksum(frame) {
+        if first.payload_len > usize::from(u16::MAX) || !first.has_valid_checksum(frame, sum) {
             return None;
         }
         Some(Self {
@@ -131,9 +141,10 @@ impl Merge {
     }
 
     /// Takes the packet in `frame` in, or leaves everything as it was and says false where it does not continue the
-    /// segment. `first` is the frame that it was started with (only its headers are read).
-    pub fn accept(&mut self, first: &[u8], frame: &[u8]) -> bool {
-        match self.continued_by(first, frame) {
+    /// segment. `first` is the frame that it was started with (only its headers are read). `sum` as in
+    /// [`Self::start`]: it may move the payload to where it will belong, too.
+    pub fn accept(&mut self, first: &[u8], frame: &[u8], sum: impl FnOnce(&[u8]) -> u64) -> bool {
+        match self.continued_by(first, frame, sum) {
             Some(next) => {
                 self.step =
                     Some(next.identification.wrapping_sub(self.first.identification) / self.count as u16);
@@ -147,7 +158,7 @@ impl Merge {
         }
     }
 
-    fn continued_by(&self, first: &[u8], frame: &[u8]) -> Option<Packet> {
+    fn continued_by(&self, first: &[u8], frame: &[u8], sum: impl FnOnce(&[u8]) -> u64) -> Option<Packet> {
         let length = self.first.layout.payload_at - self.first.layout.network_at + self.payload_len;
         if self.is_complete || self.count >= usize::from(u16::MAX) {
             return None;
@@ -161,7 +172,7 @@ impl Merge {
             && next.flags & FLAGS_FIRST == 0
             && self.identification_fits(&next)
             && same_headers(&self.first.layout, first, frame);
-        (fits && next.has_valid_checksum(frame)).then_some(next)
+        (fits && next.has_valid_checksum(frame, sum)).then_some(next)
     }
 
     /// Identifications go up by one, or, where they say nothing, stay the same.

@@ -72,10 +72,10 @@ fn cut(frame: &[u8], size: u16, ecn: bool) -> Vec<Vec<u8>> {
 /// Merges as many as fit, and says how many those were.
 fn merge(packets: &[Vec<u8>]) -> Option<(Vec<u8>, Merged)> {
     let first = &packets[0];
-    let mut merge = Merge::start(first)?;
+    let mut merge = Merge::start(first, checksum::sum)?;
     let mut frame = first.clone();
     for packet in &packets[1..] {
-        if !merge.accept(first, packet) {
+        if !merge.accept(first, packet, checksum::sum) {
             break;
         }
         frame.extend_from_slice(&packet[merge.header_len()..]);
@@ -253,7 +253,7 @@ fn a_wrong_checksum_is_never_repaired() {
     }
     let mut header = packets[0].clone();
     header[24] ^= 1;
-    assert!(Merge::start(&header).is_none());
+    assert!(Merge::start(&header, checksum::sum).is_none());
 }
 
 #[test]
@@ -285,12 +285,12 @@ fn what_is_no_plain_data_travels_alone() {
         flag::ACK | flag::URG,
         flag::PSH,
     ] {
-        assert!(Merge::start(&tcp_frame(Network::V6, flags, &bytes(100))).is_none());
+        assert!(Merge::start(&tcp_frame(Network::V6, flags, &bytes(100)), checksum::sum).is_none());
     }
-    assert!(Merge::start(&tcp_frame(Network::V4, flag::ACK, b"")).is_none());
+    assert!(Merge::start(&tcp_frame(Network::V4, flag::ACK, b""), checksum::sum).is_none());
     let mut padded = tcp_frame(Network::V4, flag::ACK, b"x");
     padded.push(0);
-    assert!(Merge::start(&padded).is_none());
+    assert!(Merge::start(&padded, checksum::sum).is_none());
 }
 
 proptest! {
@@ -343,7 +343,7 @@ proptest! {
         frame[bit / 8] ^= 1 << (bit % 8);
         // Only Ethernet addresses, and what no checksum of IPv6 covers, may change unseen.
         if bit / 8 >= 22 || network == Network::V4 && bit / 8 >= 14 {
-            prop_assert!(Merge::start(&frame).is_none());
+            prop_assert!(Merge::start(&frame, checksum::sum).is_none());
         }
     }
 }

@@ -21,6 +21,7 @@ mod queue;
 mod receive;
 mod send;
 mod socket;
+mod sum;
 mod underlay;
 
 use std::io;

@@ -3,6 +3,8 @@
 use anet_memory::buffer::{Buffer, ChainSlices};
 use anet_packet::checksum;
 
+use super::sum;
+
 /// A part of a packet, walked without a copy.
 #[derive(Debug, Clone)]
 pub(super) struct Pieces<'a> {
@@ -46,7 +48,7 @@ impl<'a> Pieces<'a> {
     pub fn sum(self) -> u64 {
         let (mut total, mut len) = (0, 0);
         for piece in self {
-            total = checksum::combine(total, len, checksum::sum(piece));
+            total = checksum::combine(total, len, sum::sum(piece));
             len += piece.len();
         }
         total

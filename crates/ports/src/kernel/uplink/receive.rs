@@ -16,7 +16,7 @@ use anet_packet::vxlan;
 use super::message::{Address, CONTROL_LEN, Control, number};
 use super::outer::Outer;
 use super::socket::Socket;
-use super::{Lease, UplinkSockets};
+use super::{Lease, UplinkSockets, sum};
 use crate::port::{PortError, ReceiveCounters, ReceiveQueue};
 
 /// Messages asked for in one read.
@@ -309,43 +309,30 @@ fn next_of_row(row: &[u8], message: &mut Message, pool: &Pool, head: Option<Buff
         .chunks(message.stride)
         .map(Datagram::of);
     let first = datagrams.next()?;
-    let mut merge = if datagrams.len() > 0 {
-        Merge::start(first.inner)
+    message.done += first.bytes.len();
+    let mut filler = Filler::start(pool, head, first.bytes)?;
+    let merge = if datagrams.len() > 0 {
+        Merge::start(first.inner, sum::sum)
     } else {
         None
     };
-    let rest = datagrams.clone();
-    if let Some(merge) = &mut merge {
-        for next in datagrams {
-            if next.tunnel != first.tunnel || !merge.accept(first.inner, next.inner) {
-                break;
-            }
+    let Some(mut merge) = merge else {
+        return finish(filler.finish()?, &message.outer);
+    };
+    for next in datagrams {
+        if next.tunnel != first.tunnel || !filler.merge(&mut merge, first.inner, next.inner) {
+            break;
         }
+        message.done += next.bytes.len();
     }
-    let count = merge.as_ref().map_or(1, Merge::count);
-    message.done += message.stride * count;
-    let mut filler = Filler::start(pool, head, first.bytes)?;
-    match merge {
-        Some(merge) if count > 1 => {
-            let header_len = merge.header_len();
-            for next in rest.take(count - 1) {
-                filler.append(next.inner.get(header_len..)?)?;
-            }
-            let mut buffer = filler.finish()?;
-            let merged = merge.finish(buffer.head_mut().get_mut(vxlan::HEADER_LEN..)?);
-            describe_segment(&mut buffer, &merged);
-            finish(buffer, &message.outer)
-        }
-        verified => {
-            let mut buffer = filler.finish()?;
-            buffer.meta.checksum = if verified.is_some() {
-                Checksum::Valid
-            } else {
-                Checksum::Unknown
-            };
-            finish(buffer, &message.outer)
-        }
+    let mut buffer = filler.finish()?;
+    if merge.count() > 1 {
+        let merged = merge.finish(buffer.head_mut().get_mut(vxlan::HEADER_LEN..)?);
+        describe_segment(&mut buffer, &merged);
+    } else {
+        buffer.meta.checksum = Checksum::Valid;
     }
+    finish(buffer, &message.outer)
 }
 
 /// A UDP payload: the VXLAN header and the inner frame.
@@ -419,25 +406,61 @@ impl<'a> Filler<'a> {
         Some(filler)
     }
 
+    /// Puts `bytes` behind what is there.
     fn append(&mut self, bytes: &[u8]) -> Option<()> {
-        let mut bytes = bytes;
-        if !self.head_is_full {
-            let (front, rest) = bytes.split_at(bytes.len().min(self.buffer.tailroom()));
-            self.buffer.append(front).ok()?;
-            self.head_is_full = self.buffer.tailroom() == 0;
-            bytes = rest;
+        if !self.has_room(bytes.len()) {
+            return None;
         }
-        if bytes.is_empty() {
-            return Some(());
+        let in_head = if self.head_is_full {
+            0
+        } else {
+            bytes.len().min(self.buffer.tailroom())
+        };
+        let (front, rest) = bytes.split_at(in_head);
+        self.buffer.append(front).ok()?;
+        self.head_is_full |= self.buffer.tailroom() == 0;
+        if !rest.is_empty() {
+            self.slab_room().get_mut(..rest.len())?.copy_from_slice(rest);
+            self.in_slab += rest.len();
+        }
+        Some(())
+    }
+
+    /// Takes the payload of `next` in where it continues the segment; false where not, or where the pool has no slab.
+    fn merge(&mut self, merge: &mut Merge, first: &[u8], next: &[u8]) -> bool {
+        let payload = next.get(merge.header_len()..).unwrap_or_default();
+        if !self.has_room(payload.len()) {
+            return false;
+        }
+        if !self.head_is_full {
+            return merge.accept(first, next, sum::sum) && self.append(payload).is_some();
+        }
+        // Copied while it is summed: what is not accepted is simply overwritten.
+        let room = self.slab_room();
+        let is_accepted = merge.accept(first, next, |payload| sum::copy_and_sum(payload, room));
+        self.in_slab += if is_accepted { payload.len() } else { 0 };
+        is_accepted
+    }
+
+    /// True where `len` more bytes fit. Takes a slab where they need one.
+    fn has_room(&mut self, len: usize) -> bool {
+        let tailroom = if self.head_is_full {
+            0
+        } else {
+            self.buffer.tailroom()
+        };
+        if len <= tailroom {
+            return true;
         }
         if self.slab.is_none() {
-            self.slab = Some(self.pool.take_slab()?);
+            self.slab = self.pool.take_slab();
         }
-        let slab = self.slab.as_mut()?.as_mut_slice();
-        slab.get_mut(self.in_slab..self.in_slab + bytes.len())?
-            .copy_from_slice(bytes);
-        self.in_slab += bytes.len();
-        Some(())
+        len <= self.slab_room().len()
+    }
+
+    fn slab_room(&mut self) -> &mut [u8] {
+        let slab = self.slab.as_mut().map_or(&mut [][..], Slab::as_mut_slice);
+        slab.get_mut(self.in_slab..).unwrap_or_default()
     }
 
     fn finish(mut self) -> Option<Buffer> {
