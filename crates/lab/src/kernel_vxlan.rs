@@ -64,6 +64,15 @@ impl KernelVxlan {
             .try_for_each(|address| self.namespace.add_address(&self.interface, address))
     }
 
+    /// Makes the device finish checksums and cut large segments itself. Needed where a veth leads to an endpoint in user
+    /// space: a NIC would finish packets on their way to the wire, a veth hands them over unfinished, and a UDP socket
+    /// then reads inner checksums that are only the pseudo header's.
+    pub fn finish_packets(&self) -> Result<(), LabError> {
+        self.namespace
+            .run("ethtool", &["-K", &self.interface, "tx", "off"])
+            .map(drop)
+    }
+
     /// Puts the device on a bridge of its namespace.
     pub fn join(&self, bridge: &str) -> Result<(), LabError> {
         self.namespace

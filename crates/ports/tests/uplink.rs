@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anet_lab::{KernelVxlan, Namespace};
-use anet_memory::buffer::{Buffer, Checksum, Meta, Pool, SegmentKind, Segmentation};
+use anet_memory::buffer::{Buffer, Checksum, Meta, Pool, PoolSettings, SegmentKind, Segmentation};
 use anet_packet::addr::{Mac, Vni};
 use anet_packet::checksum;
 use anet_packet::segment::{Cut, Layout};
@@ -184,6 +184,16 @@ fn receive(queue: &mut dyn ReceiveQueue, pool: &Pool, enough: usize) -> Vec<Buff
         if queue.receive(pool, &mut packets, 8).unwrap() == 0 {
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+    packets
+}
+
+/// Receives for some milliseconds.
+fn receive_for(queue: &mut dyn ReceiveQueue, pool: &Pool, millis: u64) -> Vec<Buffer> {
+    let deadline = Instant::now() + Duration::from_millis(millis);
+    let mut packets = Vec::new();
+    while Instant::now() < deadline {
+        queue.receive(pool, &mut packets, 8).unwrap();
     }
     packets
 }
@@ -452,6 +462,35 @@ fn what_cannot_be_sent_is_dropped_with_a_reason() {
     );
     let error = outcome.error.unwrap().to_string();
     assert!(error.contains("no route"), "{error}");
+}
+
+#[test]
+fn an_empty_pool_costs_packets_and_says_so() {
+    let Some(underlay) = Underlay::new("an_empty_pool_costs_packets_and_says_so") else {
+        return;
+    };
+    let pool = Pool::default();
+    let (mut left, mut right) = (
+        end(&settings(&underlay.left, "10.9.0.1")),
+        end(&settings(&underlay.right, "10.9.0.2")),
+    );
+    let inner = udp_inner(THEIRS, [10, 0, 0, 2], 53, b"x");
+    let frame = outer("10.9.0.1", "10.9.0.2", 9, 0, &inner);
+    let mut burst = vec![pool.copy_from(&frame).unwrap()];
+    assert_eq!(left.transmit.transmit(&mut burst).sent, 1);
+    let settings = PoolSettings {
+        buffers: 1,
+        slabs: 0,
+        ..PoolSettings::default()
+    };
+    let small = Pool::new(settings).unwrap();
+    let held = small.take().unwrap();
+    assert_eq!(receive_for(&mut *right.receive, &small, 100).len(), 0);
+    assert_eq!(right.receive.counters().dropped_pool_exhausted, 1);
+    drop(held);
+    let mut burst = vec![pool.copy_from(&frame).unwrap()];
+    assert_eq!(left.transmit.transmit(&mut burst).sent, 1);
+    assert_eq!(receive(&mut *right.receive, &small, 1).len(), 1);
 }
 
 #[test]

@@ -19,8 +19,12 @@ use super::socket::Socket;
 use super::{Lease, UplinkSockets, sum};
 use crate::port::{PortError, ReceiveCounters, ReceiveQueue};
 
-/// Messages asked for in one read.
+/// The most messages asked for in one read.
 const MESSAGES: usize = 32;
+/// The fewest: a read describes each to the kernel, whether it comes or not.
+const MESSAGES_MIN: usize = 4;
+/// Bytes that a read should not bring more of: they are worked on while they are in the processor's cache.
+const READ_BYTES: usize = 128 * 1024;
 /// Bytes of area per message: more than the longest UDP payload.
 const AREA_BYTES: usize = 64 * 1024;
 
@@ -36,6 +40,16 @@ struct Message {
     done: usize,
 }
 
+/// What a read is described with; written anew before each.
+struct Description {
+    headers: Box<[libc::mmsghdr]>,
+    slices: Box<[[libc::iovec; 2]]>,
+}
+
+// SAFETY: the raw pointers are only followed by the kernel, during the call that `UplinkReceive::read_messages` makes
+// right after it has written them.
+unsafe impl Send for Description {}
+
 /// The receiving side of the uplink.
 pub(super) struct UplinkReceive {
     sockets: Arc<UplinkSockets>,
@@ -43,8 +57,11 @@ pub(super) struct UplinkReceive {
     area: Box<[u8]>,
     addresses: Box<[Address]>,
     controls: Box<[Control]>,
+    description: Description,
     /// The messages of the last read, by their place in the area; `None` once handed out.
     messages: Vec<Option<Message>>,
+    /// Messages to ask for in the next read.
+    wanted: usize,
     counters: ReceiveCounters,
     _lease: Lease,
 }
@@ -58,7 +75,12 @@ impl UplinkReceive {
             area: vec![0; MESSAGES * AREA_BYTES].into_boxed_slice(),
             addresses: vec![Address::EMPTY; MESSAGES].into_boxed_slice(),
             controls: vec![Control::EMPTY; MESSAGES].into_boxed_slice(),
+            description: Description {
+                headers: vec![EMPTY_HEADER; MESSAGES].into_boxed_slice(),
+                slices: vec![[EMPTY_SLICE; 2]; MESSAGES].into_boxed_slice(),
+            },
             messages: Vec::with_capacity(MESSAGES),
+            wanted: MESSAGES_MIN,
             counters: ReceiveCounters::default(),
             _lease: lease,
         }
@@ -89,35 +111,43 @@ impl UplinkReceive {
             *head = pool.take();
             wanted += usize::from(head.is_some());
         }
-        let mut headers = [EMPTY_HEADER; MESSAGES];
-        let count = self.read_messages(&mut heads[..wanted], &mut headers[..wanted])?;
+        // With an empty pool packets are taken off the socket all the same: they would keep the worker awake.
+        let count = self.read_messages(&mut heads[..if wanted == 0 { max } else { wanted }])?;
         self.messages.clear();
         self.messages.resize(count, None);
-        let mut used = 0;
-        for (place, (head, header)) in heads.into_iter().zip(&headers).take(count).enumerate() {
-            let Some(head) = head else { continue };
-            used += self.hand_out(place, head, header, pool, burst, max - used);
+        let (mut used, mut bytes) = (0, 0);
+        for (place, head) in heads.into_iter().take(count).enumerate() {
+            let Some(header) = self.description.headers.get(place) else {
+                continue;
+            };
+            let Some(head) = head else {
+                self.counters.dropped_pool_exhausted += 1;
+                continue;
+            };
+            let header = *header;
+            bytes += header.msg_len as usize;
+            used += self.hand_out(place, head, &header, pool, burst, max - used);
         }
+        self.adapt(count, bytes);
         Ok(used)
     }
 
-    fn read_messages(
-        &mut self,
-        heads: &mut [Option<Buffer>],
-        headers: &mut [libc::mmsghdr],
-    ) -> Result<usize, PortError> {
-        let mut slices = [[libc::iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        }; 2]; MESSAGES];
+    /// Asks for twice of what came, but not for more than [`READ_BYTES`] of it, as far as can be known.
+    fn adapt(&mut self, count: usize, bytes: usize) {
+        let fits = READ_BYTES * count.max(1) / bytes.max(1);
+        self.wanted = (count * 2).min(fits).clamp(MESSAGES_MIN, MESSAGES);
+    }
+
+    fn read_messages(&mut self, heads: &mut [Option<Buffer>]) -> Result<usize, PortError> {
+        let Description { headers, slices } = &mut self.description;
         let areas = self.area.chunks_exact_mut(AREA_BYTES);
         let names = self.addresses.iter_mut().zip(&mut *self.controls);
         let parts = heads
             .iter_mut()
             .zip(areas)
             .zip(names)
-            .zip(&mut slices)
-            .zip(&mut *headers);
+            .zip(&mut **slices)
+            .zip(&mut **headers);
         for ((((head, area), (address, control)), slices), header) in parts {
             let head = head.as_mut().map_or(&mut [][..], |head| head.tail_mut());
             // The head's bytes can so be copied in front of the rest: a row is in one piece then.
@@ -138,8 +168,9 @@ impl UplinkReceive {
             header.msg_hdr.msg_controllen = CONTROL_LEN;
         }
         let socket = socket_of(&self.sockets, self.queue)?;
-        // SAFETY: each header points to an address, a control block and a part of the area, all three `self`'s and
-        // borrowed here, to a head's tail, borrowed through `heads`, and to `slices`; no two overlap.
+        let headers = headers.get_mut(..heads.len()).unwrap_or_default();
+        // SAFETY: each header points to an address, a control block, slices and a part of the area, all four `self`'s
+        // and borrowed here, and to a head's tail, borrowed through `heads`; no two overlap.
         let received = unsafe { socket.receive_many(headers) };
         received.or_else(|error| self.absorb(error))
     }
@@ -251,7 +282,7 @@ impl ReceiveQueue for UplinkReceive {
         let before = burst.len();
         let used = self.hand_out_rows(pool, burst, max);
         if used < max {
-            self.read(pool, burst, (max - used).min(MESSAGES))?;
+            self.read(pool, burst, (max - used).min(self.wanted))?;
         }
         Ok(burst.len() - before)
     }
@@ -271,6 +302,11 @@ fn socket_of(sockets: &UplinkSockets, queue: usize) -> Result<&Socket, PortError
         queue,
     })
 }
+
+const EMPTY_SLICE: libc::iovec = libc::iovec {
+    iov_base: std::ptr::null_mut(),
+    iov_len: 0,
+};
 
 const EMPTY_HEADER: libc::mmsghdr = libc::mmsghdr {
     msg_hdr: libc::msghdr {
