@@ -3,7 +3,6 @@
 //! One type for both homes, so that whoever keeps state in words (the connection table) is written once: anonymous
 //! pages for tests and a pure datapath, a [shared file](crate::shared_file) for state that outlives the process.
 
-use std::fs::File;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
@@ -22,8 +21,7 @@ pub struct Words {
 #[derive(Debug)]
 enum Home {
     Anonymous(Region),
-    /// The file is held for its lock.
-    File(Mapping, Option<File>),
+    File(Mapping),
 }
 
 // SAFETY: the memory is owned by `home` (which is Send) and reached as atomics only.
@@ -61,14 +59,7 @@ impl Words {
         Self {
             base: base.cast(),
             len,
-            home: Home::File(mapping, None),
-        }
-    }
-
-    /// Keeps the file, and so its lock, for as long as the words live.
-    pub(crate) fn keep(&mut self, file: File) {
-        if let Home::File(_, kept) = &mut self.home {
-            *kept = Some(file);
+            home: Home::File(mapping),
         }
     }
 
@@ -76,7 +67,7 @@ impl Words {
     pub fn placement(&self) -> Placement {
         match &self.home {
             Home::Anonymous(region) => region.placement(),
-            Home::File(..) => Placement::default(),
+            Home::File(_) => Placement::default(),
         }
     }
 
@@ -85,7 +76,7 @@ impl Words {
     pub fn lost(&self) -> bool {
         match &self.home {
             Home::Anonymous(_) => false,
-            Home::File(mapping, _) => mapping.lost(),
+            Home::File(mapping) => mapping.lost(),
         }
     }
 }

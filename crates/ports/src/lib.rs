@@ -10,5 +10,6 @@ pub mod pcap;
 pub mod port;
 
 pub use port::{
-    Capabilities, Disposition, Port, PortError, ReceiveCounters, ReceiveQueue, TransmitOutcome, TransmitQueue,
+    Capabilities, Disposition, Link, Port, PortError, ReceiveCounters, ReceiveQueue, TransmitOutcome,
+    TransmitQueue,
 };

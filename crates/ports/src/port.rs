@@ -175,6 +175,15 @@ pub trait TransmitQueue: Send {
     fn transmit(&mut self, burst: &mut Vec<Buffer>) -> TransmitOutcome;
 }
 
+/// How the interface behind a port is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// True where it is set up: packets can pass.
+    pub up: bool,
+    /// Its MTU in bytes, which others may change too.
+    pub mtu: u32,
+}
+
 /// A place where packets come in and go out, as the control thread holds it.
 pub trait Port: Send {
     /// Its name, for messages: the interface's where it has one.
@@ -182,6 +191,15 @@ pub trait Port: Send {
 
     /// What it does for packets. May change with [`Port::set_mtu`].
     fn capabilities(&self) -> Capabilities;
+
+    /// How its interface is doing now: for the control thread, to be asked about once a second. An MTU that has changed is
+    /// in [`Port::capabilities`] afterwards. [`PortError::Gone`] where the interface is.
+    fn link(&mut self) -> Result<Link, PortError> {
+        Ok(Link {
+            up: true,
+            mtu: self.capabilities().mtu,
+        })
+    }
 
     /// How many receive queues it has.
     fn receive_queues(&self) -> usize {

@@ -11,7 +11,7 @@ use anet_memory::buffer::{Buffer, Checksum, Pool};
 use anet_ports::kernel::packet::{Packet, PacketSettings};
 use anet_ports::kernel::tap::{Tap, TapSettings};
 use anet_ports::kernel::wait::Waiter;
-use anet_ports::{Disposition, Port, PortError};
+use anet_ports::{Disposition, Link, Port, PortError};
 use support::{Forwarder, Namespace, receive_until, skipped, tcp_between};
 
 /// A guest, and a host namespace that holds the other end of its veth: `host0`.
@@ -128,7 +128,9 @@ fn a_device_that_is_down_or_gone_is_an_outcome() {
         (outcome.sent, outcome.dropped_error, outcome.error)
     };
     assert!(matches!(send(), (2, 0, None)));
+    assert_eq!(port.link().unwrap(), Link { up: true, mtu: 1500 });
     host.run("ip link set host0 down");
+    assert!(!port.link().unwrap().up);
     let mut burst = Vec::new();
     let error = input.receive(&pool, &mut burst, 8).unwrap_err();
     assert!(matches!(error, PortError::Down { .. }), "{error}");
@@ -150,6 +152,7 @@ fn a_device_that_is_down_or_gone_is_an_outcome() {
     sender.send_to(&[1; 10], "10.9.23.2:9").unwrap();
     receive_until(&mut *input, &pool, udp);
     host.run("ip link del host0");
+    assert!(matches!(port.link(), Err(PortError::Gone { .. })));
     let error = input.receive(&pool, &mut burst, 8).unwrap_err();
     assert_eq!(error.disposition(), Disposition::Detach, "{error}");
     let (_, dropped, error) = send();

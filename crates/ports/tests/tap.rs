@@ -13,7 +13,7 @@ use anet_memory::buffer::{Buffer, Checksum, Pool, PoolSettings, SegmentKind};
 use anet_packet::addr::Mac;
 use anet_ports::kernel::tap::{Tap, TapSettings};
 use anet_ports::kernel::wait::Waiter;
-use anet_ports::{Disposition, Port, PortError, TransmitQueue};
+use anet_ports::{Disposition, Link, Port, PortError, TransmitQueue};
 use support::{Forwarder, Namespace, receive_until, skipped, tcp_between};
 
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 0x11]);
@@ -175,7 +175,13 @@ fn an_interface_that_is_down_or_gone_is_an_outcome() {
         (outcome.sent, outcome.dropped_error, outcome.error)
     };
     assert!(matches!(send(&mut *output), (3, 0, None)));
+    assert_eq!(tap.link().unwrap(), Link { up: true, mtu: 1500 });
     tap.set_up(false).unwrap();
+    namespace.run("ip link set tap0 mtu 1300");
+    assert_eq!(
+        (tap.link().unwrap(), tap.capabilities().mtu),
+        (Link { up: false, mtu: 1300 }, 1300)
+    );
     let (sent, dropped, error) = send(&mut *output);
     assert_eq!((sent, dropped), (0, 3));
     assert!(matches!(error, Some(PortError::Down { .. })), "{error:?}");
@@ -189,7 +195,10 @@ fn an_interface_that_is_down_or_gone_is_an_outcome() {
         matches!(send(&mut *output), (3, 0, None)),
         "up again without a new queue"
     );
-    namespace.run("ip link del tap0");
+    namespace.run("ip link set tap0 name other0");
+    assert_eq!(tap.link().unwrap(), Link { up: true, mtu: 1300 });
+    namespace.run("ip link del other0");
+    assert!(matches!(tap.link(), Err(PortError::Gone { .. })));
     let (_, dropped, error) = send(&mut *output);
     assert_eq!(
         (dropped, error.map(|e| e.disposition())),
@@ -289,6 +298,36 @@ fn frames_that_the_kernel_refuses_are_dropped_and_the_rest_goes_out() {
     let outcome = output.transmit(&mut bad);
     assert_eq!((outcome.sent, outcome.dropped_unsupported), (1, 5), "{outcome:?}");
     assert!(outcome.error.is_none(), "{outcome:?}");
+}
+
+#[test]
+fn two_workers_send_through_one_tap_at_once() {
+    if skipped("two_workers_send_through_one_tap_at_once") {
+        return;
+    }
+    let (namespace, mut tap) = guest("10.9.8.1");
+    let queues = [tap.transmit_queue().unwrap(), tap.transmit_queue().unwrap()];
+    let workers = queues.map(|mut queue| {
+        std::thread::spawn(move || {
+            let pool = Pool::default();
+            let bursts = (0..100).map(|_| {
+                (0..10)
+                    .map(|_| pool.copy_from(&[2; 60]).unwrap())
+                    .collect::<Vec<_>>()
+            });
+            bursts
+                .map(|mut burst| queue.transmit(&mut burst).sent)
+                .sum::<u32>()
+        })
+    });
+    assert_eq!(workers.map(|worker| worker.join().unwrap()), [1000, 1000]);
+    let show = ["netns", "exec", &namespace.name, "cat", "/proc/net/dev"];
+    let devices = String::from_utf8(Command::new("ip").args(show).output().unwrap().stdout).unwrap();
+    let line = devices
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tap0:"))
+        .unwrap();
+    assert_eq!(line.split_whitespace().nth(1), Some("2000"), "{devices}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A file's bytes as shared memory.
+//! A file's bytes as shared memory, and the file's lock for as long as they are.
 
 use std::fs::File;
 use std::io;
@@ -14,6 +14,8 @@ pub struct Mapping {
     base: NonNull<u8>,
     bytes: usize,
     guard: Option<Guard>,
+    /// Holds the lock, which so lasts as long as the words: until after they are unmapped.
+    _file: File,
 }
 
 // SAFETY: the mapping is owned memory that no thread has a special claim on.
@@ -23,7 +25,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `bytes` (not zero) of `file`, which must be as long.
-    pub(crate) fn new(file: &File, bytes: usize) -> io::Result<Self> {
+    pub(crate) fn new(file: File, bytes: usize) -> io::Result<Self> {
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
         let base = unsafe {
             let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -41,7 +43,12 @@ impl Mapping {
         }
         let base = NonNull::new(base.cast::<u8>()).ok_or(io::ErrorKind::OutOfMemory)?;
         let guard = Guard::over(base.as_ptr() as usize, bytes);
-        Ok(Self { base, bytes, guard })
+        Ok(Self {
+            base,
+            bytes,
+            guard,
+            _file: file,
+        })
     }
 
     /// First byte.

@@ -144,8 +144,6 @@ pub struct SharedFile {
     words: Words,
     layout: Layout,
     path: PathBuf,
-    /// Holds the lock.
-    file: File,
 }
 
 impl SharedFile {
@@ -168,7 +166,7 @@ impl SharedFile {
             }
         };
         reserve(&file, path, bytes)?;
-        let mapping = Mapping::new(&file, bytes).map_err(|source| refused(path, "map it", source))?;
+        let mapping = Mapping::new(file, bytes).map_err(|source| refused(path, "map it", source))?;
         write_header(&mapping, layout);
         let words = Words::of_file(mapping, HEADER_BYTES, words);
         Ok((
@@ -176,7 +174,6 @@ impl SharedFile {
                 words,
                 layout: *layout,
                 path: path.to_owned(),
-                file,
             },
             opened,
         ))
@@ -189,8 +186,7 @@ impl SharedFile {
     }
 
     /// The body alone, for an owner that need not know where it lies. The lock lives as long as the words.
-    pub fn into_words(mut self) -> Words {
-        self.words.keep(self.file);
+    pub fn into_words(self) -> Words {
         self.words
     }
 

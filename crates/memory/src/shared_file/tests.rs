@@ -119,7 +119,12 @@ fn a_second_holder_is_told_who_the_first_is() {
             .contains(&format!("process {}", std::process::id())),
         "{error}"
     );
-    drop(first);
+    let words = first.into_words();
+    assert!(
+        SharedFile::open(&place.0, &LAYOUT).is_err(),
+        "the words keep the lock"
+    );
+    drop(words);
     assert_eq!(SharedFile::open(&place.0, &LAYOUT).unwrap().1, Opened::Found);
 }
 
@@ -201,4 +206,40 @@ fn words_outlive_a_killed_process() {
     assert!(!status.success());
     let (file, opened) = SharedFile::open(&place.0, &LAYOUT).unwrap();
     assert_eq!((opened, file.words()[5].load(Relaxed)), (Opened::Found, 99));
+}
+
+/// The child of the next test: a bus error that is none of ours, with the guard in place.
+#[test]
+fn child_with_a_bus_error_of_its_own() {
+    let Some(path) = std::env::var_os("ANET_BUS_ERROR_CHILD") else {
+        return;
+    };
+    let (_guarded, _) = SharedFile::open(Path::new(&path), &LAYOUT).unwrap();
+    let mut other = path;
+    other.push(".replaced-1");
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(other)
+        .unwrap();
+    // SAFETY: a new mapping; the read beyond the empty file's end is the bus error that this is about.
+    unsafe {
+        let (protection, flags) = (libc::PROT_READ, libc::MAP_SHARED);
+        let base = libc::mmap(std::ptr::null_mut(), 4096, protection, flags, file.as_raw_fd(), 0);
+        assert_ne!(base, libc::MAP_FAILED);
+        std::ptr::read_volatile(base.cast::<u8>());
+    }
+}
+
+#[test]
+fn somebody_elses_bus_error_still_ends_the_process() {
+    use std::os::unix::process::ExitStatusExt;
+    let place = Place::new();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "shared_file::tests::child_with_a_bus_error_of_its_own"]);
+    child
+        .env("ANET_BUS_ERROR_CHILD", &place.0)
+        .stdout(std::process::Stdio::null());
+    assert_eq!(child.status().unwrap().signal(), Some(libc::SIGBUS));
 }

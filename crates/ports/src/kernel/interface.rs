@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use anet_packet::addr::Mac;
 
 use super::probe;
+use crate::Link;
 
 /// Bytes of an interface name, without its closing zero.
 pub const NAME_MAX: usize = libc::IFNAMSIZ - 1;
@@ -97,6 +98,14 @@ impl Interfaces {
     /// True where the interface is set up (whether or not it has a carrier).
     pub fn is_up(&self, name: &str) -> io::Result<bool> {
         Ok(self.flags(name)? & libc::IFF_UP as libc::c_short != 0)
+    }
+
+    /// Whether the interface is up, and its MTU.
+    pub fn link(&self, name: &str) -> io::Result<Link> {
+        Ok(Link {
+            up: self.is_up(name)?,
+            mtu: self.mtu(name)?,
+        })
     }
 
     /// Sets the interface up or down. Needs CAP_NET_ADMIN in its namespace.

@@ -15,7 +15,7 @@ use super::netns;
 use super::packet_queue::{PacketReceive, PacketTransmit};
 use super::probe::{PACKET_VNET_HDR, packet_advice, refused, set_option, socket};
 use super::tap::MAX_SEGMENT;
-use crate::{Capabilities, Port, PortError, ReceiveQueue, TransmitQueue};
+use crate::{Capabilities, Link, Port, PortError, ReceiveQueue, TransmitQueue};
 
 /// Socket options and values of linux/if_packet.h that the libc crate does not name.
 const PACKET_ADD_MEMBERSHIP: libc::c_int = 1;
@@ -139,6 +139,24 @@ impl Port for Packet {
             max_segment: MAX_SEGMENT,
             mtu: self.mtu,
         }
+    }
+
+    fn link(&mut self) -> Result<Link, PortError> {
+        let device = &self.device;
+        let gone = |source| PortError::Gone {
+            port: device.name.clone(),
+            source,
+        };
+        if bound_to(&device.socket).map_err(gone)? <= 0 {
+            return Err(gone(io::Error::from_raw_os_error(libc::ENODEV)));
+        }
+        let advice =
+            "it was renamed or moved to another namespace: mend the port's settings, and attach it again";
+        let link = device.interfaces.link(&device.name);
+        let link =
+            link.map_err(|source| refused(&device.name, "find it in its namespace", source, advice))?;
+        self.mtu = link.mtu;
+        Ok(link)
     }
 
     fn receive_queue(&mut self, queue: usize) -> Result<Box<dyn ReceiveQueue>, PortError> {

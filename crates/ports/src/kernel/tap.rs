@@ -19,7 +19,7 @@ use super::netns;
 use super::probe::{refused, tun_advice};
 use super::tap_queue::{TapReceive, TapTransmit};
 use super::vnet_header::LONG_BYTES;
-use crate::{Capabilities, Port, PortError, ReceiveQueue, TransmitQueue};
+use crate::{Capabilities, Link, Port, PortError, ReceiveQueue, TransmitQueue};
 
 /// Longest frame with its segments whole: the largest IP packet behind an Ethernet header.
 pub(super) const MAX_SEGMENT: u32 = 65_535 + 14;
@@ -70,6 +70,18 @@ pub(super) struct Device {
 }
 
 impl Device {
+    /// The interface's name as it is now; [`PortError::Gone`] where there is no interface any more.
+    fn current_name(&self) -> Result<String, PortError> {
+        // SAFETY: a zeroed ifreq is a legal one: it is plain data.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        let asked = InterfaceRequest::ATTACHED.call(self.file.as_fd(), &mut request);
+        asked.map_err(|source| PortError::Gone {
+            port: self.name.clone(),
+            source,
+        })?;
+        Ok(name_in(&request))
+    }
+
     /// What an error of a read or a write means: the interface is gone, or down, or something else is wrong.
     #[cold]
     pub(super) fn diagnose(&self, what: &'static str, source: io::Error) -> PortError {
@@ -194,6 +206,17 @@ impl Port for Tap {
             max_segment: MAX_SEGMENT,
             mtu: self.mtu,
         }
+    }
+
+    fn link(&mut self) -> Result<Link, PortError> {
+        // By the name of today: somebody may have renamed it.
+        let name = self.device.current_name()?;
+        let link = self.interfaces.link(&name);
+        let advice = "it was moved to another namespace: name that one for the port, and attach it again";
+        let link =
+            link.map_err(|source| refused(&self.device.name, "find it in its namespace", source, advice))?;
+        self.mtu = link.mtu;
+        Ok(link)
     }
 
     fn receive_queue(&mut self, queue: usize) -> Result<Box<dyn ReceiveQueue>, PortError> {
