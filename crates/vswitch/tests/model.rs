@@ -3,6 +3,9 @@
 //!
 //! `ANET_MODEL_SEEDS=N` runs N seeds (default 24), `ANET_MODEL_SEED=S` just that one; a failure names its seed and step.
 
+// A test may end with a panic; clippy knows that of `#[test]` functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "model/random.rs"]
 mod random;
 #[path = "model/reference.rs"]

@@ -331,7 +331,7 @@ fn allowed(plan: &HostPlan, port: Option<&PortId>, packet: &Packet, direction: D
                 Remote::Set(set) => plan.address_sets[set].members.iter().any(|m| m.contains(remote)),
             }
     };
-    rules.filter(matches).next().map(|_| ())
+    rules.find(matches).map(|_| ())
 }
 
 fn transport_matches(protocol: Protocol, transport: Transport) -> bool {
