@@ -317,7 +317,7 @@ fn allowed(plan: &HostPlan, port: Option<&PortId>, packet: &Packet, direction: D
     } else {
         packet.source
     };
-    let rules = port
+    let mut rules = port
         .security_groups
         .iter()
         .flat_map(|group| plan.security_groups[group].rules.values());
