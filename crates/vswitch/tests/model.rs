@@ -64,7 +64,7 @@ impl Switch {
         let words = anet_memory::words::Words::anonymous(words_for(4096)).unwrap();
         let connections = Connections::open(words, config).unwrap().0;
         // Small caches in every other seed, so that flows are evicted all the time.
-        let flows = if seed % 2 == 0 { 64 } else { 4096 };
+        let flows = if seed.is_multiple_of(2) { 64 } else { 4096 };
         let worker = |number| {
             Worker::new(WorkerSettings {
                 number,
