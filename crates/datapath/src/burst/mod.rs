@@ -5,6 +5,7 @@
 //! half), then verdict by verdict in the order of arrival. A packet without a fresh flow goes through the pipeline at its
 //! place in that order, so that nothing overtakes.
 
+mod advertise;
 mod copies;
 mod forward;
 mod marks;

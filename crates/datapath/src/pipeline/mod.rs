@@ -25,6 +25,7 @@ use crate::verdict::DropReason;
 
 pub use decap::decapsulate;
 pub(crate) use deliver::permits as flood_permits;
+pub(crate) use respond::with_view;
 pub(crate) use walk::{Destination, Outcome, Verdict, Walk, WorkerState};
 pub use walk::{Effects, Environment};
 

@@ -21,6 +21,20 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     }
 }
 
+/// What the responders are told of a port.
+pub(crate) fn with_view<R>(network: &Network, port: &Port, use_it: impl FnOnce(&PortView<'_>) -> R) -> R {
+    let subnets: Vec<SubnetView<'_>> = network.facts.subnets.iter().map(|(_, s)| s.into()).collect();
+    use_it(&PortView {
+        mac: port.mac,
+        addresses: &port.addresses,
+        allowed_address_pairs: &port.pairs,
+        hostname: port.hostname.as_deref(),
+        mtu: network.facts.mtu,
+        subnets: &subnets,
+        service_mac: SERVICE_MAC,
+    })
+}
+
 fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict {
     if is_listener_report(walk) {
         walk.record(|_| "multicast listener messages end at the host".to_string());
@@ -30,28 +44,16 @@ fn from_port(walk: &mut Walk<'_, '_>, network: &Network, port: &Port) -> Verdict
     let Some(service) = respond::classify::service(&walk.layout) else {
         return Verdict::Next;
     };
-    let subnets: Vec<SubnetView<'_>> = network
-        .facts
-        .subnets
-        .iter()
-        .map(|(_, s)| SubnetView::from(s))
-        .collect();
-    let view = PortView {
-        mac: port.mac,
-        addresses: &port.addresses,
-        allowed_address_pairs: &port.pairs,
-        hostname: port.hostname.as_deref(),
-        mtu: network.facts.mtu,
-        subnets: &subnets,
-        service_mac: SERVICE_MAC,
-    };
     let mut reply = std::mem::take(&mut walk.state.reply);
     let request = Request {
         bytes: walk.frame.head(),
         layout: &walk.layout,
         checksum: walk.frame.meta.checksum,
     };
-    let outcome = respond::answer(request, &view, |address| network.resolve(address), &mut reply);
+    let resolve = |address| network.resolve(address);
+    let outcome = with_view(network, port, |view| {
+        respond::answer(request, view, resolve, &mut reply)
+    });
     walk.state.reply = reply;
     // What is asked is in the message, not in the flow's key: a verdict about one request is none about the next.
     walk.cacheable &= service == Service::Echo && outcome == respond::Outcome::NotForUs;
