@@ -257,3 +257,22 @@ fn make_targets_exist_sees_what_it_is_for() {
     ];
     assert_eq!(rules::make_targets_exist(&files), []);
 }
+
+#[test]
+fn drop_reasons_documented_sees_what_it_is_for() {
+    let run = |reasons: &str, page: &str| {
+        let source = format!("const TEXTS: [(&str, &str); 2] = [{reasons}];");
+        rules::drop_reasons_documented(&[
+            SourceFile::planted("crates/datapath/src/verdict.rs", &source),
+            SourceFile::planted("docs/features/drops.md", page),
+        ])
+    };
+    let reasons = r#"("too_big", "larger than the MTU"), ("no_buffer", "no buffer for a copy")"#;
+    assert_eq!(run(reasons, "| `too_big` | text |\n| `no_buffer` | text |\n"), []);
+    assert_eq!(run(reasons, "| `too_big` | text |\n").len(), 1, "one has no row");
+    assert_eq!(
+        run(reasons, "| `too_big` | |\n| `no_buffer` | |\n| `old` | |\n").len(),
+        1,
+        "one row is stale"
+    );
+}

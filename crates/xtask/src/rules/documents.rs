@@ -86,3 +86,41 @@ fn commands_of(line: &str) -> impl Iterator<Item = &str> {
     let targets = starts.filter_map(|(at, _)| line[at + 5..].split([' ', '`', ',']).next());
     targets.filter(|target| !target.is_empty() && target.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
 }
+
+/// Where the closed list of drop reasons stands, and the page that explains it.
+const VERDICTS: &str = "crates/datapath/src/verdict.rs";
+const DROPS_PAGE: &str = "docs/features/drops.md";
+
+/// Every drop reason has its row on the page about drops, and every row its reason.
+pub fn drop_reasons_documented(files: &[SourceFile]) -> Vec<Violation> {
+    let text_of = |path: &str| {
+        files
+            .iter()
+            .find(|file| file.path == path)
+            .map_or("", |file| file.text.as_str())
+    };
+    let table = text_of(VERDICTS).split("const TEXTS").nth(1).unwrap_or_default();
+    let table = table.split("];").next().unwrap_or_default();
+    let words = table.split('"').skip(1).step_by(2);
+    let is_name = |word: &&str| {
+        word.bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let reasons: BTreeSet<&str> = words.filter(is_name).collect();
+    let rows = text_of(DROPS_PAGE)
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows: BTreeSet<&str> = rows.collect();
+    let violation = |path: &str, name: &&str, what: &str| Violation {
+        path: path.to_owned(),
+        line: 0,
+        what: format!("drop reason `{name}` {what}"),
+    };
+    let unexplained = reasons
+        .difference(&rows)
+        .map(|name| violation(DROPS_PAGE, name, "has no row"));
+    let unknown = rows
+        .difference(&reasons)
+        .map(|name| violation(DROPS_PAGE, name, "does not exist any more"));
+    unexplained.chain(unknown).collect()
+}

@@ -12,7 +12,7 @@ use std::fmt;
 use crate::source::SourceFile;
 
 pub use crate_edges::{crate_edges, packet_door};
-pub use documents::{links_resolve, make_targets_exist};
+pub use documents::{drop_reasons_documented, links_resolve, make_targets_exist};
 pub use machine_traces::machine_traces;
 pub use purity::{no_unfinished_code, pure_crates, unsafe_has_two_homes};
 pub use size::{EXCEPTIONS, Exception, sizes};
@@ -38,7 +38,7 @@ impl fmt::Display for Violation {
 pub type Rule = fn(&[SourceFile]) -> Vec<Violation>;
 
 /// Every rule by name.
-pub const RULES: [(&str, Rule); 9] = [
+pub const RULES: [(&str, Rule); 10] = [
     ("crate_edges", crate_edges),
     ("packet_door", packet_door),
     ("unsafe_has_two_homes", unsafe_has_two_homes),
@@ -48,6 +48,7 @@ pub const RULES: [(&str, Rule); 9] = [
     ("machine_traces", machine_traces),
     ("links_resolve", links_resolve),
     ("make_targets_exist", make_targets_exist),
+    ("drop_reasons_documented", drop_reasons_documented),
 ];
 
 /// The lines of `code` (of the file `path`) in which a word out of `words` stands; a word that starts or ends with a
