@@ -9,7 +9,7 @@
 //!   [`KEPT`] of them are kept.
 //! - Two processes never share it: it is locked (`flock`), and the error names the holder's process id.
 //! - A full file system is an error at open, not a crash later: all blocks are reserved at open.
-//! - Somebody who truncates it while it is mapped would end this process by SIGBUS; [`bus_guard`] puts zero pages in
+//! - Somebody who truncates it while it is mapped would end this process by SIGBUS; a guard puts zero pages in
 //!   the hole instead, and [`Words::lost`](crate::words::Words::lost) says so. (File seals would forbid it, but only
 //!   memory files have them, and those end with their process.)
 //!
@@ -25,6 +25,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 pub use mapping::Mapping;
 
@@ -40,6 +41,10 @@ const CHECKED_WORDS: usize = 6;
 const CHECKSUM_WORD: usize = 6;
 /// Place of the holder's process id.
 const HOLDER_WORD: usize = 7;
+/// How long an open waits for a holder that is just ending.
+const GRACE: Duration = Duration::from_millis(100);
+/// How often it looks.
+const GRACE_STEP: Duration = Duration::from_millis(5);
 /// How many replaced files are kept beside the live one, the oldest name reused after that.
 pub const KEPT: usize = 4;
 
@@ -147,7 +152,7 @@ pub struct SharedFile {
 }
 
 impl SharedFile {
-    /// Opens, or makes, the file at `path` for this process alone.
+    /// Opens, or makes, the file at `path` for this process alone. Waits up to 100 ms for a holder that is just ending.
     pub fn open(path: &Path, layout: &Layout) -> Result<(Self, Opened), SharedFileError> {
         let too_large = || SharedFileError::TooLarge {
             path: path.to_owned(),
@@ -243,9 +248,7 @@ fn lock(path: &Path) -> Result<File, SharedFileError> {
                 path: path.to_owned(),
             });
         }
-        // SAFETY: a lock on a descriptor that is open for the length of the call.
-        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-            let source = io::Error::last_os_error();
+        if let Err(source) = lock_patiently(&file) {
             if source.kind() != io::ErrorKind::WouldBlock {
                 return Err(refused(path, "lock it", source));
             }
@@ -260,6 +263,23 @@ fn lock(path: &Path) -> Result<File, SharedFileError> {
         }
     }
     Err(refused(path, "lock it", io::ErrorKind::Interrupted.into()))
+}
+
+/// Locks the file, giving a holder that was killed a moment ago the time to let go.
+fn lock_patiently(file: &File) -> io::Result<()> {
+    let mut patience = GRACE;
+    loop {
+        // SAFETY: a lock on a descriptor that is open for the length of the call.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::WouldBlock || patience.is_zero() {
+            return Err(error);
+        }
+        std::thread::sleep(GRACE_STEP);
+        patience = patience.saturating_sub(GRACE_STEP);
+    }
 }
 
 fn read_word(file: &File, word: usize) -> u64 {

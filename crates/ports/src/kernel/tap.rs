@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anet_packet::addr::Mac;
 
@@ -36,6 +37,11 @@ const OFFLOADS: [libc::c_uint; 4] = [
     libc::TUN_F_CSUM,
     0,
 ];
+
+/// How long an open waits for a holder that is just ending.
+const GRACE: Duration = Duration::from_millis(100);
+/// How often it looks.
+const GRACE_STEP: Duration = Duration::from_millis(5);
 
 /// Which TAP to open, and how it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +125,7 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Attaches to the TAP, made where it is missing.
+    /// Attaches to the TAP, made where it is missing. Waits up to 100 ms for a holder that is just ending.
     pub fn open(settings: &TapSettings) -> Result<Self, PortError> {
         let name = &settings.name;
         let inside = netns::inside(settings.namespace.as_deref(), || attach(name));
@@ -273,17 +279,31 @@ fn attach(name: &str) -> Result<(File, Interfaces), PortError> {
         .open("/dev/net/tun")
         .map_err(|source| tell("open /dev/net/tun", source))?;
     let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    let mut attached = attach_as(&file, name, flags);
+    let mut attached = attach_patiently(&file, name, flags);
     if attached
         .as_ref()
         .is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL))
     {
         // One that was made with several queues can only be attached as such.
-        attached = attach_as(&file, name, flags | libc::IFF_MULTI_QUEUE);
+        attached = attach_patiently(&file, name, flags | libc::IFF_MULTI_QUEUE);
     }
     attached.map_err(|source| tell("attach to it", source))?;
     let interfaces = Interfaces::here().map_err(|source| tell("open a socket in its namespace", source))?;
     Ok((file, interfaces))
+}
+
+/// Attaches, giving a holder that was killed a moment ago the time to let go.
+fn attach_patiently(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
+    let mut patience = GRACE;
+    loop {
+        match attach_as(file, name, flags) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) && !patience.is_zero() => {
+                std::thread::sleep(GRACE_STEP);
+                patience = patience.saturating_sub(GRACE_STEP);
+            }
+            attached => return attached,
+        }
+    }
 }
 
 fn attach_as(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
