@@ -1,7 +1,7 @@
 //! The table's first line: what it is, how big, which process has it, and how far it was ever filled.
 //!
 //! ```text
-//! word 0 magic   1 version of the layout   2 capacity in entries   3 epoch   4, 5 high-water mark, twice
+//! word 0 magic   1 version of the layout   2 capacity in entries   3 epoch   4, 5 high-water mark, twice   6 clock
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ const WORD_VERSION: usize = 1;
 const WORD_CAPACITY: usize = 2;
 const WORD_EPOCH: usize = 3;
 const WORD_MARKS: [usize; 2] = [4, 5];
+const WORD_CLOCK: usize = 6;
 
 /// Why words are not a connection table that can be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +78,20 @@ pub const fn file_layout(capacity: u32) -> Layout {
 /// Words that a table of `capacity` connections needs: 192 bytes each, and 64 before them.
 pub const fn words_for(capacity: u32) -> usize {
     HEADER + capacity as usize * ENTRY
+}
+
+/// Names the clock that the times in a table are of, as [`set_clock`] wrote it; 0 where nobody did.
+pub fn clock_of(words: &[AtomicU64]) -> u64 {
+    words
+        .get(WORD_CLOCK)
+        .map_or(0, |word| word.load(Ordering::Acquire))
+}
+
+/// Writes down which clock the times in a table are of: a name that the host's next boot does not have.
+pub fn set_clock(words: &[AtomicU64], clock: u64) {
+    if let Some(word) = words.get(WORD_CLOCK) {
+        word.store(clock, Ordering::Release);
+    }
 }
 
 /// The first line of a table whose kind, version and size were checked.

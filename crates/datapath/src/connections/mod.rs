@@ -45,7 +45,7 @@ use anet_packet::tuple::Tuple;
 pub use age::Aged;
 pub use create::{CreateError, Created, New};
 pub use half::Half;
-pub use header::{OpenError, file_layout, words_for};
+pub use header::{OpenError, clock_of, file_layout, set_clock, words_for};
 pub use identity::PortIdentity;
 pub use recover::Recovered;
 pub use snapshot::{Connection, Filter, HalfSnapshot};
