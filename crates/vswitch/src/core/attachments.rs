@@ -1,0 +1,277 @@
+//! Which ports are to be open, which are, and when the others are tried again.
+//!
+//! Pure: whoever calls opens and closes, and tells what came of it; time is an argument in nanoseconds. A port that cannot
+//! be opened is tried again after a pause that grows to a second, and keeps no other one waiting.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use anet_model::host_plan::{Attachment, HostPlan, PortId};
+use anet_packet::addr::Mac;
+use anet_wire::control::report::{LinkState, PortState};
+
+use super::tables::TableBuilder;
+
+const FIRST_PAUSE: u64 = 50_000_000;
+const LONGEST_PAUSE: u64 = 1_000_000_000;
+
+/// The name of the tunnel among ports in reports.
+pub const TUNNEL: &str = "tunnel";
+
+/// What is attached.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// The underlay.
+    Uplink,
+    /// A guest's port.
+    Guest(PortId),
+}
+
+/// The device behind a port. With another device it is another port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// UDP sockets of the tunnel endpoint.
+    Tunnel {
+        /// Its address.
+        address: IpAddr,
+        /// Its UDP port.
+        udp_port: u16,
+    },
+    /// A TAP that we hold.
+    Tap {
+        /// Index in the tables.
+        index: u32,
+        /// The interface.
+        interface: String,
+        /// Its namespace's path.
+        netns: Option<String>,
+        /// The guest's MAC, which the interface gets.
+        mac: Mac,
+    },
+    /// A device whose other side somebody else holds.
+    Packet {
+        /// Index in the tables.
+        index: u32,
+        /// The interface.
+        interface: String,
+        /// Its namespace's path.
+        netns: Option<String>,
+    },
+    /// None.
+    Nothing,
+}
+
+/// What of a port can change while it stays open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// The network's MTU; 0 for the underlay, whose MTU is not ours.
+    pub mtu: u32,
+    /// False: administratively down.
+    pub up: bool,
+}
+
+/// A port as the plan wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its device.
+    pub device: Device,
+    /// Its settings.
+    pub settings: Settings,
+}
+
+/// What is to be done now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Steps {
+    /// To be closed before the tables change; their devices are not in the plan any more.
+    pub close: Vec<Key>,
+    /// Open, and to get these settings once the tables have changed.
+    pub configure: Vec<(Key, Settings)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// To be opened at this time.
+    Due {
+        at: u64,
+        attempts: u32,
+        error: String,
+    },
+    Open,
+    Detached,
+}
+
+#[derive(Debug)]
+struct Entry {
+    wanted: Wanted,
+    state: State,
+}
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub struct Attachments {
+    entries: BTreeMap<Key, Entry>,
+}
+
+impl Attachments {
+    /// Takes a new plan in, for which `builder` has already given out indexes.
+    pub fn follow(&mut self, plan: &HostPlan, builder: &TableBuilder, now: u64) -> Steps {
+        let wanted = wanted_by(plan, builder);
+        let mut steps = Steps::default();
+        self.entries.retain(|key, entry| {
+            let same = wanted.get(key).filter(|new| new.device == entry.wanted.device);
+            // One with another device is made anew below.
+            match same {
+                Some(new) => {
+                    if new.settings != entry.wanted.settings && entry.state == State::Open {
+                        steps.configure.push((key.clone(), new.settings));
+                    }
+                    entry.wanted = new.clone();
+                    true
+                }
+                None => {
+                    if entry.state == State::Open {
+                        steps.close.push(key.clone());
+                    }
+                    false
+                }
+            }
+        });
+        for (key, wanted) in wanted {
+            self.entries.entry(key).or_insert_with(|| {
+                let state = match wanted.device {
+                    Device::Nothing => State::Detached,
+                    _ => State::due(now),
+                };
+                Entry { wanted, state }
+            });
+        }
+        steps
+    }
+
+    /// Ports that are to be opened now.
+    pub fn due(&self, now: u64) -> Vec<(Key, Wanted)> {
+        let due = |entry: &Entry| matches!(entry.state, State::Due { at, .. } if at <= now);
+        let entries = self.entries.iter().filter(|(_, entry)| due(entry));
+        entries
+            .map(|(key, entry)| (key.clone(), entry.wanted.clone()))
+            .collect()
+    }
+
+    /// When the next port is to be opened.
+    pub fn next_due(&self) -> Option<u64> {
+        self.entries
+            .values()
+            .filter_map(|entry| match entry.state {
+                State::Due { at, .. } => Some(at),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// A port was opened.
+    pub fn opened(&mut self, key: &Key) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.state = State::Open;
+        }
+    }
+
+    /// A port could not be opened, or its device went away. True where that is news.
+    pub fn failed(&mut self, key: &Key, error: String, now: u64) -> bool {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return false;
+        };
+        let (attempts, before) = match &entry.state {
+            State::Due { attempts, error, .. } => (*attempts, error.clone()),
+            State::Open | State::Detached => (0, String::new()),
+        };
+        let pause = (FIRST_PAUSE << attempts.min(8)).min(LONGEST_PAUSE);
+        let news = error != before;
+        entry.state = State::Due {
+            at: now + pause,
+            attempts: attempts.saturating_add(1),
+            error,
+        };
+        news
+    }
+
+    /// What the plan wants of a port.
+    pub fn wanted(&self, key: &Key) -> Option<&Wanted> {
+        self.entries.get(key).map(|entry| &entry.wanted)
+    }
+
+    /// How it stands with each port; `quarantined` says whether one's packets are not looked at, and why.
+    pub fn report(&self, quarantined: impl Fn(&Key) -> Option<String>) -> Vec<PortState> {
+        let state = |(key, entry): (&Key, &Entry)| {
+            let port = match key {
+                Key::Guest(id) => id.clone(),
+                Key::Uplink => PortId::new(TUNNEL).ok()?,
+            };
+            let link =
+                quarantined(key).map_or_else(|| entry.link(), |error| LinkState::Quarantined { error });
+            Some(PortState { port, link })
+        };
+        self.entries.iter().filter_map(state).collect()
+    }
+}
+
+impl State {
+    fn due(at: u64) -> Self {
+        State::Due {
+            at,
+            attempts: 0,
+            error: String::new(),
+        }
+    }
+}
+
+impl Entry {
+    fn link(&self) -> LinkState {
+        match &self.state {
+            State::Due { attempts, error, .. } => LinkState::Retrying {
+                error: error.clone(),
+                attempts: *attempts,
+            },
+            State::Open if self.wanted.settings.up => LinkState::Up,
+            State::Open => LinkState::Down,
+            State::Detached => LinkState::Detached,
+        }
+    }
+}
+
+fn wanted_by(plan: &HostPlan, builder: &TableBuilder) -> BTreeMap<Key, Wanted> {
+    let tunnel = plan.tunnel.as_ref().map(|tunnel| {
+        let device = Device::Tunnel {
+            address: tunnel.address,
+            udp_port: tunnel.udp_port,
+        };
+        let settings = Settings { mtu: 0, up: true };
+        (Key::Uplink, Wanted { device, settings })
+    });
+    let ports = plan.ports.iter().filter_map(|(id, port)| {
+        let index = builder.port_index(id)?;
+        let device = match port.attachment.clone() {
+            Attachment::Tap { interface, netns } => Device::Tap {
+                index,
+                interface,
+                netns,
+                mac: port.mac,
+            },
+            Attachment::Packet { interface, netns } => Device::Packet {
+                index,
+                interface,
+                netns,
+            },
+            Attachment::Detached => Device::Nothing,
+        };
+        let mtu = plan
+            .networks
+            .get(&port.network)
+            .map_or(0, |n| u32::from(n.mtu.get()));
+        let settings = Settings {
+            mtu,
+            up: port.admin_up,
+        };
+        Some((Key::Guest(id.clone()), Wanted { device, settings }))
+    });
+    tunnel.into_iter().chain(ports).collect()
+}

@@ -1,0 +1,154 @@
+//! The plan that is applied, and the way from a changeset to operations on the tables.
+//!
+//! A changeset is applied whole or not at all: it is tried on a second copy of the plan, the operations are built, and
+//! only then is the first copy changed. The copies exist so that this costs what the changeset touches.
+
+use anet_datapath::tables::{TableOp, Tables};
+use anet_model::changeset::Changeset;
+use anet_model::diff::diff;
+use anet_model::digest::PlanDigest;
+use anet_model::entry::{Entry, Noun};
+use anet_model::host_plan::HostPlan;
+use anet_model::state::PlanState;
+use anet_wire::control::report::DigestReport;
+use anet_wire::control::{Refusal, Response};
+
+use super::tables::{Difference, TableBuilder};
+
+/// See the module's page.
+#[derive(Default)]
+pub struct Control {
+    /// What the tables hold.
+    applied: PlanState,
+    /// The copy that is tried on.
+    tried: PlanState,
+    builder: TableBuilder,
+}
+
+impl Control {
+    /// Nothing applied: revision 0 of incarnation 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The plan, its place in history and its digest.
+    pub fn state(&self) -> &PlanState {
+        &self.applied
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &HostPlan {
+        self.applied.plan()
+    }
+
+    /// Which index each noun has.
+    pub fn builder(&self) -> &TableBuilder {
+        &self.builder
+    }
+
+    /// The operations that a changeset comes to, which the caller must publish; or the refusal, and nothing has changed.
+    pub fn apply(&mut self, changeset: &Changeset) -> Result<Vec<TableOp>, Box<Response>> {
+        let applied = self
+            .tried
+            .apply(changeset)
+            .map_err(|error| Response::refused(&self.applied, &error))?;
+        let built = self
+            .builder
+            .apply(self.applied.plan(), self.tried.plan(), &applied.changes);
+        match built {
+            Ok(operations) => {
+                if self.applied.apply(changeset).is_err() {
+                    // Both copies were equal, so this cannot be; were it so, the tried one is what the tables hold.
+                    self.applied = self.tried.clone();
+                }
+                Ok(operations)
+            }
+            Err(error) => {
+                self.tried = self.applied.clone();
+                Err(Box::new(self.refused(Refusal::Invalid, error.to_string())))
+            }
+        }
+    }
+
+    /// The changeset that leads from what is applied to `plan`; `None` where that is the same.
+    pub fn changeset_to(&self, plan: &HostPlan) -> Option<Changeset> {
+        let changes = diff(self.plan(), plan);
+        let revision = self.applied.revision();
+        (!changes.is_empty()).then(|| Changeset {
+            incarnation: self.applied.incarnation(),
+            from: revision,
+            to: revision + 1,
+            snapshot: false,
+            changes,
+            digest_after: None,
+        })
+    }
+
+    /// A refusal in the words of the control protocol.
+    pub fn refused(&self, refusal: Refusal, reason: String) -> Response {
+        Response::Refused {
+            refusal,
+            reason,
+            incarnation: self.applied.incarnation(),
+            revision: self.applied.revision(),
+        }
+    }
+
+    /// Reads the tables back: what differs from the plan. Walks everything.
+    pub fn audit(&self, tables: &Tables) -> Vec<Difference> {
+        self.builder.audit(tables, self.plan())
+    }
+
+    /// The digest as kept, beside that of what the tables hold: of every entry without a difference.
+    pub fn digest_report(&self, differences: &[Difference]) -> DigestReport {
+        let kept = self.applied.digest();
+        let read_back = match differences {
+            [] => *kept,
+            _ => digest_without(self.plan(), differences),
+        };
+        DigestReport::new(
+            self.applied.incarnation(),
+            self.applied.revision(),
+            kept,
+            &read_back,
+        )
+    }
+
+    /// The operations that take everything out of the tables and put it in again.
+    pub fn rebuild(&mut self) -> Vec<TableOp> {
+        let (empty, plan) = (HostPlan::default(), self.applied.plan());
+        let ways = [(plan, &empty), (&empty, plan)];
+        let mut operations = Vec::new();
+        for (from, to) in ways {
+            // Building what was built before cannot exceed a bound.
+            operations.extend(self.builder.apply(from, to, &diff(from, to)).unwrap_or_default());
+        }
+        operations
+    }
+}
+
+fn digest_without(plan: &HostPlan, differences: &[Difference]) -> PlanDigest {
+    let mut digest = PlanDigest::default();
+    for entry in plan.entries() {
+        let (noun, id) = place_of(entry);
+        let differs = |d: &Difference| d.noun == noun && (d.id == id || matches!(d.id.as_str(), "" | "*"));
+        if !differences.iter().any(differs) {
+            digest.add(entry);
+        }
+    }
+    digest
+}
+
+/// The noun and id under which the audit reports an entry. A subnet is reported with its network, a member with its set.
+fn place_of(entry: Entry<'_>) -> (&'static str, &str) {
+    match entry {
+        Entry::Tunnel(_) => (Noun::Tunnel.name(), ""),
+        Entry::Endpoint(id, _) => (Noun::Endpoint.name(), id.as_str()),
+        Entry::Network(id, _) => (Noun::Network.name(), id.as_str()),
+        Entry::Subnet(_, subnet) => (Noun::Network.name(), subnet.network.as_str()),
+        Entry::AddressSet(id) | Entry::Member(id, _) => (Noun::AddressSet.name(), id.as_str()),
+        Entry::SecurityGroup(id) | Entry::Rule(id, _, _) => (Noun::SecurityGroup.name(), id.as_str()),
+        Entry::Port(id, _) => (Noun::Port.name(), id.as_str()),
+        Entry::Peer(id, _) => (Noun::Peer.name(), id.as_str()),
+    }
+}

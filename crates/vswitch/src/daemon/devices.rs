@@ -1,0 +1,95 @@
+//! Devices behind ports: opened, set up, closed.
+
+use std::sync::Arc;
+
+use anet_ports::kernel::packet::{Packet, PacketSettings};
+use anet_ports::kernel::tap::{Tap, TapSettings};
+use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
+use anet_ports::{Port, PortError};
+
+use crate::core::attachments::{Device, Settings, Wanted};
+use crate::workers::PortHealth;
+
+/// A device that is open.
+pub enum Open {
+    /// A TAP that we hold.
+    Tap(Tap),
+    /// A device whose other side somebody else holds.
+    Packet(Packet),
+    /// The tunnel's sockets.
+    Uplink(Uplink),
+}
+
+/// An open port and how its packets behave.
+pub struct OpenPort {
+    /// The device.
+    pub device: Open,
+    /// Shared with the worker that receives from it.
+    pub health: Arc<PortHealth>,
+}
+
+impl OpenPort {
+    /// Opens the device that is wanted; `None` where none is.
+    pub fn open(wanted: &Wanted) -> Result<Option<Self>, PortError> {
+        let device = match &wanted.device {
+            Device::Nothing => return Ok(None),
+            Device::Tunnel { address, udp_port } => Open::Uplink(Uplink::open(&UplinkSettings {
+                udp_port: *udp_port,
+                ..UplinkSettings::new(*address)
+            })?),
+            Device::Tap {
+                interface,
+                netns,
+                mac,
+                ..
+            } => Open::Tap(Tap::open(&TapSettings {
+                name: interface.clone(),
+                namespace: netns.as_ref().map(Into::into),
+                mac: Some(*mac),
+                mtu: Some(wanted.settings.mtu),
+            })?),
+            Device::Packet { interface, netns, .. } => Open::Packet(Packet::open(&PacketSettings {
+                name: interface.clone(),
+                namespace: netns.as_ref().map(Into::into),
+            })?),
+        };
+        let mut port = Self {
+            device,
+            health: Arc::default(),
+        };
+        if let Open::Tap(tap) = &mut port.device {
+            tap.set_carrier(wanted.settings.up)?;
+        }
+        Ok(Some(port))
+    }
+
+    /// The device's face.
+    pub fn port(&mut self) -> &mut dyn Port {
+        match &mut self.device {
+            Open::Tap(tap) => tap,
+            Open::Packet(packet) => packet,
+            Open::Uplink(uplink) => uplink,
+        }
+    }
+
+    /// Sets what may change while it is open. A device of somebody else's keeps the MTU that it has.
+    pub fn configure(&mut self, settings: Settings) -> Result<(), PortError> {
+        match &mut self.device {
+            Open::Tap(tap) => {
+                if tap.capabilities().mtu != settings.mtu {
+                    tap.set_mtu(settings.mtu)?;
+                }
+                tap.set_carrier(settings.up)
+            }
+            Open::Packet(_) | Open::Uplink(_) => Ok(()),
+        }
+    }
+
+    /// The plan has it no more: a TAP goes with it.
+    pub fn remove(&mut self) -> Result<(), PortError> {
+        match &mut self.device {
+            Open::Tap(tap) => tap.remove_when_dropped(),
+            Open::Packet(_) | Open::Uplink(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! The control thread: everything that changes goes through it, one thing after the other.
+//!
+//! It takes changesets from the plan file and the control socket, publishes tables, opens and closes ports, ages
+//! connections, and answers questions. Packets never wait for it.
+
+mod answers;
+mod baselines;
+pub mod connection_file;
+mod devices;
+mod flows;
+pub mod plan_file;
+mod publish;
+pub mod socket;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use anet_datapath::burst::NewConnections;
+use anet_datapath::connections::Timeouts;
+use anet_datapath::tables::{TableOp, Tables};
+use anet_memory::buffer::Pool;
+use anet_memory::pool::PoolSettings;
+use anet_wire::control::{Request, Response};
+use left_right::WriteHandle;
+
+use crate::clock::{self, MILLISECOND, SECOND};
+use crate::core::attachments::{Attachments, Key};
+use crate::core::control::Control;
+use crate::log;
+use crate::workers::{self, Event, Shared, Workers};
+
+use baselines::Baselines;
+use connection_file::ConnectionFileError;
+use devices::OpenPort;
+use plan_file::{PlanFile, PlanFileError};
+use socket::{ControlSocket, SocketError};
+
+/// How often the plan file is looked at.
+const LOOK: u64 = 250 * MILLISECOND;
+/// How often connections are aged.
+const AGE: u64 = SECOND;
+/// Connections looked at in one step of ageing: all of a million within a quarter of a minute.
+const AGE_BUDGET: u32 = 65_536;
+/// How often the tables are read back.
+const AUDIT: u64 = 60 * SECOND;
+
+/// How the daemon is to run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The plan file; without one, changesets come by the socket.
+    pub plan: Option<PathBuf>,
+    /// Takes the place of the tunnel in the plan file.
+    pub tunnel: Option<std::net::SocketAddr>,
+    /// The control socket's path.
+    pub control: PathBuf,
+    /// The connection file's path.
+    pub connections: PathBuf,
+    /// Connections there can be.
+    pub connection_capacity: u32,
+    /// Worker threads.
+    pub workers: usize,
+    /// Flows in each worker's cache.
+    pub flows: usize,
+    /// True: TCP in mid-stream may open a connection.
+    pub loose_pickup: bool,
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The control socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The connection file.
+    #[error(transparent)]
+    Connections(#[from] ConnectionFileError),
+    /// The workers.
+    #[error(transparent)]
+    Workers(#[from] workers::StartError),
+    /// The plan file.
+    #[error(transparent)]
+    Plan(#[from] PlanFileError),
+    /// The plan is valid and cannot be carried out here.
+    #[error("{path}: {reason}")]
+    Refused {
+        /// The plan file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something else of the system.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What comes to the control thread.
+pub enum Message {
+    /// A question from the socket, and where the answer goes.
+    Request(Box<Request>, Sender<Response>),
+    /// A worker tells something.
+    Worker(Event),
+    /// It is time to end.
+    Stop,
+}
+
+/// The control thread's state. See the module's page.
+pub struct Daemon {
+    control: Control,
+    attachments: Attachments,
+    open: BTreeMap<Key, OpenPort>,
+    tables: WriteHandle<Tables, TableOp>,
+    workers: Workers,
+    shared: Shared,
+    baselines: Baselines,
+    plan_file: Option<PlanFile>,
+    /// For the frames of traces.
+    pool: Pool,
+    inbox: Receiver<Message>,
+    next_look: u64,
+    next_age: u64,
+    next_audit: u64,
+    /// Removes the socket's file at the end.
+    _socket: ControlSocket,
+}
+
+impl Daemon {
+    /// Takes the socket and the connection file, starts the workers and applies the plan file.
+    pub fn start(settings: &Settings) -> Result<(Self, Sender<Message>), StartError> {
+        let listener = ControlSocket::bind(&settings.control)?;
+        let system = |what| move |source| StartError::System { what, source };
+        let seed = random().map_err(system("read random numbers from /dev/urandom"))?;
+        let connections = connection_file::open(&settings.connections, settings.connection_capacity, seed)?;
+        let shared = Shared {
+            connections: Arc::new(connections),
+            new_connections: Arc::new(NewConnections::new(seed)),
+            loose_pickup: settings.loose_pickup,
+        };
+        let (tables, reader) = left_right::new_from_empty(Tables::new(seed));
+        let (sender, inbox) = channel();
+        let worker_settings = workers::Settings {
+            workers: settings.workers,
+            flows: settings.flows,
+            seed,
+        };
+        let events = sender.clone();
+        let tell = move |event| drop(events.send(Message::Worker(event)));
+        let workers = Workers::start(worker_settings, &shared, &reader, tell)?;
+        let pool = Pool::new(PoolSettings {
+            buffers: 4,
+            slabs: 0,
+            ..PoolSettings::default()
+        });
+        let pool = pool.map_err(|error| StartError::System {
+            what: "take memory for traces",
+            source: std::io::Error::other(error),
+        })?;
+        let now = clock::now();
+        let mut daemon = Self {
+            control: Control::new(),
+            attachments: Attachments::default(),
+            open: BTreeMap::new(),
+            tables,
+            workers,
+            shared,
+            baselines: Baselines::default(),
+            plan_file: settings
+                .plan
+                .clone()
+                .map(|path| PlanFile::new(path, settings.tunnel)),
+            pool,
+            inbox,
+            next_look: now + LOOK,
+            next_age: now + AGE,
+            next_audit: now + AUDIT,
+            _socket: listener,
+        };
+        daemon.apply_first_plan(settings)?;
+        daemon
+            ._socket
+            .serve(sender.clone())
+            .map_err(system("start the socket's thread"))?;
+        Ok((daemon, sender))
+    }
+
+    fn apply_first_plan(&mut self, settings: &Settings) -> Result<(), StartError> {
+        let Some(file) = &mut self.plan_file else {
+            return Ok(());
+        };
+        let path = settings
+            .plan
+            .as_ref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
+        let plan = match file.changed() {
+            Some(plan) => plan?,
+            None => file.read()?,
+        };
+        match self.adopt(&plan) {
+            Some(Response::Refused { reason, .. }) => Err(StartError::Refused { path, reason }),
+            _ => {
+                let (ports, networks) = (plan.ports.len(), plan.networks.len());
+                log::line(format_args!("{path}: {ports} ports in {networks} networks"));
+                Ok(())
+            }
+        }
+    }
+
+    /// Works until it is told to stop. Ports stay as they are: who comes next finds them.
+    pub fn run(mut self) {
+        loop {
+            let now = clock::now();
+            let pause = Duration::from_nanos(self.next_task().saturating_sub(now));
+            match self.inbox.recv_timeout(pause) {
+                Ok(Message::Stop) => return,
+                Ok(Message::Request(request, answer)) => {
+                    // Who asked may have gone meanwhile.
+                    let _ = answer.send(self.answer(*request));
+                }
+                Ok(Message::Worker(event)) => self.hear(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                // The socket's thread holds a sender for as long as we live.
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.do_tasks(clock::now());
+        }
+    }
+
+    fn next_task(&self) -> u64 {
+        let look = self.plan_file.as_ref().map(|_| self.next_look);
+        let due = self.attachments.next_due();
+        let tasks = [Some(self.next_age), Some(self.next_audit), look, due];
+        tasks.into_iter().flatten().min().unwrap_or(self.next_age)
+    }
+
+    fn do_tasks(&mut self, now: u64) {
+        if self.next_look <= now {
+            self.next_look = now + LOOK;
+            self.look_at_plan_file();
+        }
+        if self.next_age <= now {
+            self.next_age = now + AGE;
+            self.shared.connections.age(now, AGE_BUDGET, &Timeouts::default());
+        }
+        if self.next_audit <= now {
+            self.next_audit = now + AUDIT;
+            self.read_back();
+        }
+        if self.attachments.next_due().is_some_and(|due| due <= now) {
+            self.open_due_ports(now);
+        }
+    }
+
+    fn look_at_plan_file(&mut self) {
+        let Some(file) = &mut self.plan_file else { return };
+        match file.changed() {
+            None => {}
+            Some(Err(error)) => {
+                for line in error.to_string().lines() {
+                    log::line(line);
+                }
+                log::line("the plan file is refused as a whole; the plan stays as it was");
+            }
+            Some(Ok(plan)) => match self.adopt(&plan) {
+                Some(Response::Refused { reason, .. }) => {
+                    log::line(format_args!(
+                        "the plan file is refused: {reason}; the plan stays as it was"
+                    ));
+                }
+                Some(_) => {
+                    let revision = self.control.state().revision();
+                    log::line(format_args!("the plan file was applied as revision {revision}"));
+                }
+                None => {}
+            },
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Lost(interface, error) => self.lost(interface, &error),
+            Event::Trouble(_, error) => log::line(error),
+            Event::Quarantined(interface) => {
+                let name = self.name_of(interface);
+                log::line(format_args!(
+                    "port {name}: its packets keep panicking a worker; they are dropped for some seconds"
+                ));
+            }
+            Event::Ended(worker) => {
+                log::line(format_args!(
+                    "worker {worker} has ended by itself; restart the daemon"
+                ));
+            }
+        }
+    }
+}
+
+/// 64 bits that nobody can foresee.
+fn random() -> std::io::Result<u64> {
+    use std::io::Read;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}

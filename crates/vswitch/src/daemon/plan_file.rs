@@ -1,0 +1,89 @@
+//! The plan file: read at start, and again whenever it was replaced or rewritten.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use anet_model::host_plan::{HostPlan, Tunnel};
+use anet_wire::plan_text::{self, TEXT_BYTES_MAXIMUM};
+
+/// What tells one state of the file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct PlanFile {
+    path: PathBuf,
+    /// Takes the place of the plan's own tunnel.
+    tunnel: Option<SocketAddr>,
+    seen: Option<Stamp>,
+}
+
+/// Why a plan file gives no plan: lines that begin with the file's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PlanFileError(String);
+
+impl PlanFile {
+    /// The file at `path`, whose plan gets this tunnel endpoint where one is given.
+    pub fn new(path: PathBuf, tunnel: Option<SocketAddr>) -> Self {
+        Self {
+            path,
+            tunnel,
+            seen: None,
+        }
+    }
+
+    /// The plan in the file, where it changed since the last call (or was never read). A file that is gone for the
+    /// moment has not changed.
+    pub fn changed(&mut self) -> Option<Result<HostPlan, PlanFileError>> {
+        let stamp = stamp_of(&self.path)?;
+        if self.seen == Some(stamp) {
+            return None;
+        }
+        self.seen = Some(stamp);
+        Some(self.read())
+    }
+
+    /// The plan in the file.
+    pub fn read(&self) -> Result<HostPlan, PlanFileError> {
+        let name = self.path.display().to_string();
+        let text = read_text(&self.path)
+            .map_err(|error| PlanFileError(format!("{name}: {error}; give --plan a readable plan file")))?;
+        let mut plan =
+            plan_text::parse(&text).map_err(|errors| PlanFileError(errors.in_file(&name).to_string()))?;
+        if let Some(tunnel) = self.tunnel {
+            plan.tunnel = Some(Tunnel {
+                address: tunnel.ip(),
+                udp_port: tunnel.port(),
+            });
+            plan.validate()
+                .map_err(|error| PlanFileError(format!("{name}: with --tunnel {tunnel}: {error}")))?;
+        }
+        Ok(plan)
+    }
+}
+
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+    })
+}
+
+/// At most as much as a plan may be long, and one byte more, which makes it too long.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let limit = TEXT_BYTES_MAXIMUM as u64 + 1;
+    File::open(path)?.take(limit).read_to_string(&mut text)?;
+    Ok(text)
+}

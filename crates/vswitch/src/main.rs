@@ -1,0 +1,5 @@
+//! `anet-vswitch`: see the library.
+
+fn main() -> std::process::ExitCode {
+    anet_vswitch::command::main()
+}

@@ -1,0 +1,377 @@
+//! A worker's life: sleep, look at commands, one round over the queues that have packets.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use anet_datapath::burst::{BURST, NewConnections, Surroundings, Worker, WorkerSettings};
+use anet_datapath::connections::Connections;
+use anet_datapath::counters::WorkerCounters;
+use anet_datapath::egress::Egress;
+use anet_datapath::interface::Interface;
+use anet_datapath::pipeline::Environment;
+use anet_datapath::tables::Tables;
+use anet_datapath::verdict::DropReason;
+use anet_memory::buffer::{Buffer, Pool};
+use anet_memory::pool::PoolSettings;
+use anet_ports::kernel::wait::Waiter;
+use anet_ports::{Disposition, PortError};
+use left_right::ReadHandle;
+
+use super::places::Places;
+use super::{Command, Event, Settings, Shared};
+use crate::clock::{self, MILLISECOND, SECOND};
+
+/// How long a worker that went to sleep keeps the memory of large packets.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What a worker does beside packets. It writes, others read.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    rounds: AtomicU64,
+    sleeps: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn get(&self) -> (u64, u64) {
+        (
+            self.rounds.load(Ordering::Relaxed),
+            self.sleeps.load(Ordering::Relaxed),
+        )
+    }
+
+    fn count(counter: &AtomicU64) {
+        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// What a thread is started with.
+pub(super) struct Seat {
+    pub(super) number: usize,
+    pub(super) settings: Settings,
+    pub(super) shared: Shared,
+    pub(super) waiter: Waiter,
+    pub(super) inbox: Receiver<Command>,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// Everything that a worker works with, except the tables, which it has for a round at a time.
+struct Desk<'d> {
+    seat: Seat,
+    pool: Pool,
+    worker: Worker,
+    counters: Arc<WorkerCounters>,
+    egress: Egress,
+    burst: Vec<Buffer>,
+    places: Places,
+    events: &'d dyn Fn(Event),
+    refreshed_at: u64,
+}
+
+/// The thread's body. Tells `ready` its counters, or why it cannot work.
+pub(super) fn main(
+    seat: Seat,
+    tables: &ReadHandle<Tables>,
+    events: &dyn Fn(Event),
+    ready: &Sender<Result<Arc<WorkerCounters>, String>>,
+) {
+    if seat.settings.workers > 1 {
+        pin(seat.number);
+    }
+    let pool = match Pool::new(PoolSettings::default()) {
+        Ok(pool) => pool,
+        Err(error) => return drop(ready.send(Err(error.to_string()))),
+    };
+    let worker = Worker::new(WorkerSettings {
+        number: seat.number as u16,
+        flows: seat.settings.flows,
+        seed: seat.settings.seed,
+    });
+    let counters = worker.counters().clone();
+    let _ = ready.send(Ok(counters.clone()));
+    let number = seat.number;
+    let mut desk = Desk {
+        seat,
+        pool,
+        worker,
+        counters,
+        egress: Egress::default(),
+        burst: Vec::with_capacity(BURST),
+        places: Places::default(),
+        events,
+        refreshed_at: 0,
+    };
+    // A panic outside a burst ends the worker, and its siblings and the control thread live on to tell.
+    let lived = catch_unwind(AssertUnwindSafe(|| desk.live(tables)));
+    if !matches!(lived, Ok(Ended::Asked)) {
+        events(Event::Ended(number));
+    }
+}
+
+enum Ended {
+    Asked,
+    ByItself,
+}
+
+impl Desk<'_> {
+    fn live(&mut self, tables: &ReadHandle<Tables>) -> Ended {
+        let mut ready = Vec::with_capacity(64);
+        let mut idle = Idle::Busy;
+        loop {
+            let timeout = self.timeout(idle);
+            let Ok(woken) = self.seat.waiter.wait(timeout, &mut ready) else {
+                return Ended::ByItself;
+            };
+            if woken && self.obey().is_break() {
+                return Ended::Asked;
+            }
+            let now = clock::now();
+            self.places.unmute(&self.seat.waiter, now);
+            ready.extend(
+                self.places
+                    .polled
+                    .iter()
+                    .map(|interface| u64::from(interface.get())),
+            );
+            if ready.is_empty() {
+                idle = self.rest(idle, woken);
+                continue;
+            }
+            idle = Idle::Busy;
+            Activity::count(&self.seat.activity.rounds);
+            let Some(tables) = tables.enter() else {
+                return Ended::ByItself;
+            };
+            for token in &ready {
+                self.serve(&tables, Interface::from_raw(*token as u32), now);
+            }
+            drop(tables);
+            self.refresh(now);
+        }
+    }
+
+    /// After packets a short sleep, then memory is given back, then a sleep for as long as nothing happens.
+    fn rest(&mut self, idle: Idle, woken: bool) -> Idle {
+        Activity::count(&self.seat.activity.sleeps);
+        match idle {
+            Idle::Busy if !woken => {
+                self.pool.release_idle();
+                Idle::Asleep
+            }
+            idle => idle,
+        }
+    }
+
+    fn timeout(&self, idle: Idle) -> Option<Duration> {
+        if !self.places.polled.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        if self.places.has_muted() {
+            return Some(Duration::from_nanos(20 * MILLISECOND));
+        }
+        match idle {
+            Idle::Busy => Some(IDLE),
+            Idle::Asleep => None,
+        }
+    }
+
+    fn obey(&mut self) -> ControlFlow<()> {
+        while let Ok(command) = self.seat.inbox.try_recv() {
+            match command {
+                Command::Attach(attachment) => {
+                    let interface = attachment.interface;
+                    if let Err(source) = self.places.attach(&self.seat.waiter, attachment) {
+                        let error = PortError::Refused {
+                            port: format!("{interface:?}"),
+                            what: "wait for its packets",
+                            source,
+                            advice: "raise the limit of watched descriptors (fs.epoll.max_user_watches)",
+                        };
+                        (self.events)(Event::Trouble(interface, error));
+                    }
+                }
+                Command::Detach(interface, reply) => {
+                    let _ = reply.send(self.places.detach(&self.seat.waiter, interface));
+                }
+                Command::Flows(reply) => {
+                    let flows = self.worker.cache().iter().map(|(key, flow)| (*key, *flow));
+                    let _ = reply.send(flows.collect());
+                }
+                Command::Stop => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// One burst of one interface, all the way.
+    fn serve(&mut self, tables: &Tables, interface: Interface, now: u64) {
+        let Some(place) = self.places.get(interface) else {
+            return;
+        };
+        let Some(queue) = place.receive.as_mut() else {
+            return;
+        };
+        let received = queue.receive(&self.pool, &mut self.burst, BURST);
+        let closed = interface != Interface::UPLINK && place.health.is_closed(now);
+        if let Err(error) = received {
+            self.in_trouble(interface, error, now);
+        }
+        if self.burst.is_empty() {
+            return;
+        }
+        if closed {
+            return self.refuse_burst(interface);
+        }
+        self.process(tables, interface, now);
+        self.send(now);
+    }
+
+    fn process(&mut self, tables: &Tables, interface: Interface, now: u64) {
+        let Shared {
+            connections,
+            new_connections,
+            loose_pickup,
+        } = &self.seat.shared;
+        let (connections, new_connections): (&Connections, &NewConnections) = (connections, new_connections);
+        let environment = Environment {
+            tables,
+            connections,
+            new_connections,
+            now,
+            loose_pickup: *loose_pickup,
+        };
+        let (worker, pool, egress, burst) = (&mut self.worker, &self.pool, &mut self.egress, &mut self.burst);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "planted-faults")]
+            planted::fault(burst);
+            let mut with = Surroundings {
+                environment,
+                pool,
+                egress,
+            };
+            worker.process(&mut with, interface, burst);
+        }));
+        if outcome.is_err() {
+            self.recover(interface, now);
+        }
+    }
+
+    /// After a panic: the burst is lost, and whatever it may have left half done is forgotten.
+    #[cold]
+    fn recover(&mut self, interface: Interface, now: u64) {
+        self.burst.clear();
+        self.egress.drain(|_, list| list.clear());
+        self.worker.forget_flows();
+        self.counters.panics.add(1);
+        // The underlay is everybody's: closing it would be the greater harm.
+        if interface == Interface::UPLINK {
+            return;
+        }
+        if self
+            .places
+            .get(interface)
+            .is_some_and(|place| place.health.panicked(now))
+        {
+            (self.events)(Event::Quarantined(interface));
+        }
+    }
+
+    fn refuse_burst(&mut self, interface: Interface) {
+        let counters = self.counters.interface(interface);
+        let packets = self.burst.len() as u64;
+        counters.received_packets.add(packets);
+        counters
+            .received_bytes
+            .add(self.burst.iter().map(|buffer| buffer.len() as u64).sum());
+        counters.drops[DropReason::Quarantined.index()].add(packets);
+        self.burst.clear();
+    }
+
+    fn send(&mut self, now: u64) {
+        let (places, counters, events) = (&mut self.places, &self.counters, self.events);
+        self.egress.drain(|interface, list| {
+            let counters = counters.interface(interface);
+            let Some(place) = places.get(interface) else {
+                counters.send_drops.add(list.len() as u64);
+                return;
+            };
+            let outcome = place.transmit.transmit(list);
+            counters.sent_packets.add(u64::from(outcome.sent));
+            counters.sent_bytes.add(outcome.sent_bytes);
+            counters.send_drops.add(u64::from(outcome.dropped()));
+            if let Some(error) = outcome.error
+                && place.may_tell(now)
+            {
+                events(Event::Trouble(interface, error));
+            }
+        });
+    }
+
+    #[cold]
+    fn in_trouble(&mut self, interface: Interface, error: PortError, now: u64) {
+        if error.disposition() == Disposition::Detach {
+            self.places.stop_receiving(&self.seat.waiter, interface);
+            return (self.events)(Event::Lost(interface, error));
+        }
+        self.places.mute(&self.seat.waiter, interface, now);
+        if self
+            .places
+            .get(interface)
+            .is_some_and(|place| place.may_tell(now))
+        {
+            (self.events)(Event::Trouble(interface, error));
+        }
+    }
+
+    /// Once a second, while there are packets: what the system lost in front of the queues.
+    fn refresh(&mut self, now: u64) {
+        if now.saturating_sub(self.refreshed_at) < SECOND {
+            return;
+        }
+        self.refreshed_at = now;
+        for queue in self.places.iter_mut().filter_map(|place| place.receive.as_mut()) {
+            queue.refresh_counters();
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Idle {
+    /// There were packets since the last long sleep.
+    Busy,
+    /// Memory was given back.
+    Asleep,
+}
+
+/// Keeps the thread on one of the processors that this process may use.
+fn pin(number: usize) {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+    let this = Pid::from_raw(0);
+    let Ok(allowed) = sched_getaffinity(this) else {
+        return;
+    };
+    let usable: Vec<usize> = (0..CpuSet::count())
+        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
+        .collect();
+    let mut one = CpuSet::new();
+    let chosen = usable.get(number % usable.len().max(1));
+    // A worker that may not be pinned works all the same.
+    let _ = chosen.map(|cpu| one.set(*cpu).and_then(|()| sched_setaffinity(this, &one)));
+}
+
+#[cfg(feature = "planted-faults")]
+mod planted {
+    use anet_memory::buffer::Buffer;
+
+    /// What a packet holds that panics a worker.
+    const MAGIC: &[u8] = b"aNET planted fault";
+
+    pub(super) fn fault(burst: &[Buffer]) {
+        let is_magic = |buffer: &Buffer| buffer.head().windows(MAGIC.len()).any(|part| part == MAGIC);
+        assert!(!burst.iter().any(is_magic), "a planted fault");
+    }
+}
