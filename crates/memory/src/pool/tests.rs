@@ -84,5 +84,8 @@ fn the_same_warm_slot_goes_round() {
     let first = pool.take().unwrap().into_parts();
     // SAFETY: the very parts of a moment ago.
     drop(unsafe { Buffer::from_parts(Parts { ..first }) });
-    assert_eq!(pool.take().unwrap().into_parts().slot, first.slot);
+    let again = pool.take().unwrap().into_parts();
+    assert_eq!(again.slot, first.slot);
+    // SAFETY: the very parts of a moment ago.
+    drop(unsafe { Buffer::from_parts(again) });
 }
