@@ -20,10 +20,13 @@ pub fn sum(bytes: &[u8]) -> u64 {
     let total = words
         .iter()
         .fold(total, |t, w| t + u64::from(u32::from_ne_bytes(*w)));
-    let mut last = [0; 4];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
-    }
+    // Written out: a loop becomes a call and a load that waits for the bytes just stored.
+    let last = match *rest {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
     // One's complement sums are the same in either byte order, once the result is swapped (RFC 1071, 2 (B)).
     u64::from(u16::from_be(fold(total + u64::from(u32::from_ne_bytes(last)))))
 }

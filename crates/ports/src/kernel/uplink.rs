@@ -19,6 +19,7 @@ mod outer;
 mod pieces;
 mod queue;
 mod receive;
+mod row;
 mod send;
 mod socket;
 mod sum;

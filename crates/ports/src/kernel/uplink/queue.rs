@@ -428,3 +428,7 @@ fn write_control(train: &Train, control: &mut Control) -> usize {
     }
     len
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

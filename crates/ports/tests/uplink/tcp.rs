@@ -1,8 +1,5 @@
 //! Real TCP over the uplink: a guest on a TAP, a loop in place of the switch, and Linux's VXLAN device as the peer.
 
-// A test that cannot go on says where: that is what `unwrap` does.
-#![allow(clippy::unwrap_used)]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
