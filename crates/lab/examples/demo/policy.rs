@@ -40,15 +40,7 @@ fn blocked_and_explained(fabric: &mut Fabric) -> Result<Seen, LabError> {
     let listener = Listener::new(fabric.namespace("blue-12"), target)?;
     let outcome = attempt(fabric.namespace("blue-11"), target, Duration::from_secs(1))?;
     let silent = outcome == Attempt::Silent && listener.connections() == 0;
-    let arguments = [
-        "trace",
-        "--port",
-        "blue-11",
-        "--to",
-        &address.to_string(),
-        "--tcp",
-        "8080",
-    ];
+    let arguments = ["--port", "blue-11", "--to", &address.to_string(), "--tcp", "8080"];
     let (passes, trace) = fabric.vswitch("host-a").trace(&arguments)?;
     let words = trace.to_lowercase();
     let explained = !passes && words.contains("firewall");

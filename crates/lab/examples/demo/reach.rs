@@ -1,6 +1,7 @@
 //! Who reaches whom: on a host, across hosts, in both families; and who does not.
 
 use std::net::SocketAddr;
+use std::thread::sleep;
 use std::time::Duration;
 
 use anet_lab::LabError;
@@ -108,6 +109,8 @@ fn same_address_twice(fabric: &mut Fabric) -> Result<Seen, LabError> {
     let mut parts = Vec::new();
     for (from, own, other) in [("blue-11", &blue, &green), ("green-11", &green, &blue)] {
         let outcome = attempt(fabric.namespace(from), address, Duration::from_secs(3))?;
+        // The client is through as soon as it has the server's answer; the server a moment later.
+        sleep(Duration::from_millis(200));
         let counts = (own.connections(), other.connections());
         let ok = outcome == Attempt::Connected && counts == (1, 0);
         let text = format!(

@@ -177,6 +177,7 @@ impl Fabric {
             };
             let network = self.layout.network_of(station);
             let device = KernelVxlan::new(&host.namespace, "vxlan0", network.vni, host.spec.address.into())?;
+            device.finish_packets()?;
             let [four, six] = network.addresses(station.number);
             device.become_station(station.mac(), &[&format!("{four}/24"), &format!("{six}/64")])?;
             for other in self.hosts.iter().filter(|other| !other.spec.foreign) {
