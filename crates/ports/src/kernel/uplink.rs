@@ -18,6 +18,7 @@ mod message;
 mod outer;
 mod pieces;
 mod queue;
+mod readiness;
 mod receive;
 mod row;
 mod send;
@@ -258,11 +259,8 @@ impl Port for Uplink {
         })?;
         let held = Lease::new(());
         *lease = Arc::downgrade(&held);
-        Ok(Box::new(UplinkReceive::new(
-            Arc::clone(&self.sockets),
-            queue,
-            held,
-        )))
+        let receive = UplinkReceive::new(Arc::clone(&self.sockets), queue, held)?;
+        Ok(Box::new(receive))
     }
 
     /// All transmit queues share the sockets, so that a flow keeps its source port whichever worker sends it.

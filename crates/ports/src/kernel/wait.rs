@@ -121,6 +121,13 @@ impl Waiter {
     }
 }
 
+/// The set as a descriptor: readable while a wait would return at once, so one set can be waited for in another.
+impl AsRawFd for Waiter {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
 impl Waker {
     /// Wakes the owner, now or at its next wait. A system call; for control threads.
     pub fn wake(&self) {

@@ -8,6 +8,7 @@ use anet_packet::checksum;
 use anet_packet::segment::{Cut, Layout};
 use anet_ports::Port;
 use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
+use anet_ports::kernel::wait::Waiter;
 
 use crate::packets::{THEIRS, bytes, outer, segment, tcp_inner, udp_inner};
 use crate::underlay::{FAMILIES, Underlay, end, receive, settings};
@@ -192,6 +193,37 @@ fn a_partial_checksum_is_finished_and_a_wrong_one_is_not_repaired() {
         .collect();
     assert_eq!(received, [inners[0].clone(), wrong, inners[2].clone()]);
     assert_eq!(packets[1].meta.checksum, Checksum::Unknown);
+}
+
+#[test]
+fn whoever_waits_for_the_descriptor_gets_all_of_a_long_row() {
+    let Some(underlay) = Underlay::new("whoever_waits_for_the_descriptor_gets_all_of_a_long_row") else {
+        return;
+    };
+    let pool = Pool::default();
+    let mut left = end(&settings(&underlay.left, "10.9.0.1"));
+    let mut right = end(&settings(&underlay.right, "10.9.0.2"));
+    let waiter = Waiter::new().unwrap();
+    waiter.add(right.receive.wait_descriptor().unwrap(), 1).unwrap();
+    let inner = udp_inner(THEIRS, [10, 0, 0, 2], 53, &bytes(300));
+    for _ in 0..2 {
+        let frames = (0..60).map(|_| {
+            pool.copy_from(&outer("10.9.0.1", "10.9.0.2", 9, 0, &inner))
+                .unwrap()
+        });
+        let mut burst: Vec<Buffer> = frames.collect();
+        assert_eq!(left.transmit.transmit(&mut burst).sent, 60);
+        let (mut packets, mut ready) = (Vec::new(), Vec::new());
+        while packets.len() < 60 {
+            waiter.wait(Some(Duration::from_secs(3)), &mut ready).unwrap();
+            assert_eq!(ready, [1], "{} packets", packets.len());
+            let before = packets.len();
+            right.receive.receive(&pool, &mut packets, 7).unwrap();
+            assert!(packets.len() - before <= 7);
+        }
+        waiter.wait(Some(Duration::from_millis(1)), &mut ready).unwrap();
+        assert_eq!(ready, []);
+    }
 }
 
 #[test]

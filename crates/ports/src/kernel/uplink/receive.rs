@@ -13,6 +13,7 @@ use anet_memory::buffer::{Buffer, Pool};
 
 use super::message::{Address, CONTROL_LEN, Control, number};
 use super::outer::Outer;
+use super::readiness::Readiness;
 use super::row::{Message, next_of_row, single};
 use super::socket::Socket;
 use super::{Lease, UplinkSockets};
@@ -50,12 +51,15 @@ pub(super) struct UplinkReceive {
     /// Messages to ask for in the next read.
     wanted: usize,
     counters: ReceiveCounters,
+    readiness: Readiness,
     _lease: Lease,
 }
 
 impl UplinkReceive {
-    pub fn new(sockets: Arc<UplinkSockets>, queue: usize, lease: Lease) -> Self {
-        Self {
+    pub fn new(sockets: Arc<UplinkSockets>, queue: usize, lease: Lease) -> Result<Self, PortError> {
+        let socket = socket_of(&sockets, queue)?.as_raw_fd();
+        let readiness = Readiness::of(socket).map_err(|error| sockets.receive_error(error))?;
+        Ok(Self {
             sockets,
             queue,
             // Backed by memory only where a row of datagrams has ever been.
@@ -69,8 +73,9 @@ impl UplinkReceive {
             messages: Vec::with_capacity(MESSAGES),
             wanted: MESSAGES_MIN,
             counters: ReceiveCounters::default(),
+            readiness,
             _lease: lease,
-        }
+        })
     }
 
     /// Hands out what earlier reads left, at most `max` packets.
@@ -268,14 +273,16 @@ impl ReceiveQueue for UplinkReceive {
     fn receive(&mut self, pool: &Pool, burst: &mut Vec<Buffer>, max: usize) -> Result<usize, PortError> {
         let before = burst.len();
         let used = self.hand_out_rows(pool, burst, max);
-        if used < max {
-            self.read(pool, burst, (max - used).min(self.wanted))?;
-        }
-        Ok(burst.len() - before)
+        let read = match max - used {
+            0 => Ok(0),
+            room => self.read(pool, burst, room.min(self.wanted)),
+        };
+        self.readiness.set_rows(self.messages.iter().any(Option::is_some));
+        read.map(|_| burst.len() - before)
     }
 
     fn wait_descriptor(&self) -> Option<RawFd> {
-        self.sockets.receive.get(self.queue).map(AsRawFd::as_raw_fd)
+        Some(self.readiness.as_raw_fd())
     }
 
     fn counters(&self) -> ReceiveCounters {
