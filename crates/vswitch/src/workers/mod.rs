@@ -10,6 +10,9 @@ mod panics;
 mod places;
 mod thread;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;

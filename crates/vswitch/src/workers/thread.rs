@@ -245,7 +245,7 @@ impl Desk<'_> {
         };
         let (worker, pool, egress, burst) = (&mut self.worker, &self.pool, &mut self.egress, &mut self.burst);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(feature = "planted-faults")]
+            #[cfg(any(test, feature = "planted-faults"))]
             planted::fault(burst);
             let mut with = Surroundings {
                 environment,
@@ -363,12 +363,12 @@ fn pin(number: usize) {
     let _ = chosen.map(|cpu| one.set(*cpu).and_then(|()| sched_setaffinity(this, &one)));
 }
 
-#[cfg(feature = "planted-faults")]
-mod planted {
+#[cfg(any(test, feature = "planted-faults"))]
+pub(super) mod planted {
     use anet_memory::buffer::Buffer;
 
     /// What a packet holds that panics a worker.
-    const MAGIC: &[u8] = b"aNET planted fault";
+    pub(in crate::workers) const MAGIC: &[u8] = b"aNET planted fault";
 
     pub(super) fn fault(burst: &[Buffer]) {
         let is_magic = |buffer: &Buffer| buffer.head().windows(MAGIC.len()).any(|part| part == MAGIC);
