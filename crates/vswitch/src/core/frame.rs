@@ -129,7 +129,7 @@ fn syn(stations: Stations, from: IpAddr, to: IpAddr, ports: (u16, u16)) -> Vec<u
     let mut tcp = [0; TCP_HEADER];
     tcp[0..2].copy_from_slice(&ports.0.to_be_bytes());
     tcp[2..4].copy_from_slice(&ports.1.to_be_bytes());
-    tcp[12] = (TCP_HEADER / 4 << 4) as u8;
+    tcp[12] = ((TCP_HEADER / 4) << 4) as u8;
     tcp[13] = SYN;
     tcp[14..16].copy_from_slice(&u16::MAX.to_be_bytes());
     let pseudo = checksum::pseudo_header(from, to, protocol::TCP, TCP_HEADER as u32).unwrap_or(0);

@@ -23,6 +23,7 @@ use anet_datapath::connections::Timeouts;
 use anet_datapath::tables::{TableOp, Tables};
 use anet_memory::buffer::Pool;
 use anet_memory::pool::PoolSettings;
+use anet_model::host_plan::HostPlan;
 use anet_wire::control::{Request, Response};
 use left_right::WriteHandle;
 
@@ -84,10 +85,8 @@ pub enum StartError {
     #[error(transparent)]
     Plan(#[from] PlanFileError),
     /// The plan is valid and cannot be carried out here.
-    #[error("{path}: {reason}")]
+    #[error("the plan file is refused: {reason}")]
     Refused {
-        /// The plan file.
-        path: String,
         /// Why.
         reason: String,
     },
@@ -134,6 +133,12 @@ pub struct Daemon {
 impl Daemon {
     /// Takes the socket and the connection file, starts the workers and applies the plan file.
     pub fn start(settings: &Settings) -> Result<(Self, Sender<Message>), StartError> {
+        let mut plan_file = settings
+            .plan
+            .clone()
+            .map(|path| PlanFile::new(path, settings.tunnel));
+        // Before anything is taken: what cannot be read leaves no trace.
+        let plan = plan_file.as_mut().map(PlanFile::first).transpose()?;
         let listener = ControlSocket::bind(&settings.control)?;
         let system = |what| move |source| StartError::System { what, source };
         let seed = random().map_err(system("read random numbers from /dev/urandom"))?;
@@ -171,10 +176,7 @@ impl Daemon {
             workers,
             shared,
             baselines: Baselines::default(),
-            plan_file: settings
-                .plan
-                .clone()
-                .map(|path| PlanFile::new(path, settings.tunnel)),
+            plan_file,
             pool,
             inbox,
             next_look: now + LOOK,
@@ -182,7 +184,9 @@ impl Daemon {
             next_audit: now + AUDIT,
             _socket: listener,
         };
-        daemon.apply_first_plan(settings)?;
+        if let Some(plan) = plan {
+            daemon.apply_first_plan(&plan)?;
+        }
         daemon
             ._socket
             .serve(sender.clone())
@@ -190,27 +194,15 @@ impl Daemon {
         Ok((daemon, sender))
     }
 
-    fn apply_first_plan(&mut self, settings: &Settings) -> Result<(), StartError> {
-        let Some(file) = &mut self.plan_file else {
-            return Ok(());
-        };
-        let path = settings
-            .plan
-            .as_ref()
-            .map(|path| path.display().to_string())
-            .unwrap_or_default();
-        let plan = match file.changed() {
-            Some(plan) => plan?,
-            None => file.read()?,
-        };
-        match self.adopt(&plan) {
-            Some(Response::Refused { reason, .. }) => Err(StartError::Refused { path, reason }),
-            _ => {
-                let (ports, networks) = (plan.ports.len(), plan.networks.len());
-                log::line(format_args!("{path}: {ports} ports in {networks} networks"));
-                Ok(())
-            }
+    fn apply_first_plan(&mut self, plan: &HostPlan) -> Result<(), StartError> {
+        if let Some(Response::Refused { reason, .. }) = self.adopt(plan) {
+            return Err(StartError::Refused { reason });
         }
+        let (ports, networks) = (plan.ports.len(), plan.networks.len());
+        log::line(format_args!(
+            "the plan file was applied: ports: {ports}, networks: {networks}"
+        ));
+        Ok(())
     }
 
     /// Works until it is told to stop. Ports stay as they are: who comes next finds them.

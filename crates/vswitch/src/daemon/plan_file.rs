@@ -41,6 +41,11 @@ impl PlanFile {
         }
     }
 
+    /// The plan in the file at start, where it must be there.
+    pub fn first(&mut self) -> Result<HostPlan, PlanFileError> {
+        self.changed().unwrap_or_else(|| self.read())
+    }
+
     /// The plan in the file, where it changed since the last call (or was never read). A file that is gone for the
     /// moment has not changed.
     pub fn changed(&mut self) -> Option<Result<HostPlan, PlanFileError>> {

@@ -25,10 +25,10 @@ fn report(panic: &PanicHookInfo<'_>) {
     if WRITTEN.fetch_add(1, Ordering::Relaxed) >= LINES {
         return;
     }
-    let text = panic
-        .payload_as_str()
-        .unwrap_or("no reason given")
-        .replace('\n', " ");
+    let payload = panic.payload();
+    let literal = payload.downcast_ref::<&str>().copied();
+    let text = literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no reason given").replace('\n', " ");
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a thread");

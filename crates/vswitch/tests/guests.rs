@@ -1,0 +1,257 @@
+//! The real daemon with real guests: TAPs in network namespaces.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use anet_lab::probe::{PacedUdp, TcpHold, ping};
+use anet_lab::{Guest, Namespace, Vswitch, missing_for, skip, wait_for};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A host and guests of one network, numbered from 1: MAC 02::N, address 10.0.0.N.
+struct Host {
+    vswitch: Vswitch,
+    _namespace: Namespace,
+    guests: Vec<Guest>,
+}
+
+impl Host {
+    fn new(guests: u8, arguments: &[&str]) -> Self {
+        let namespace = Namespace::new("host").unwrap();
+        let guests: Vec<Guest> = (1..=guests)
+            .map(|n| Guest::new("guest", format!("02:00:00:00:00:{n:02x}").parse().unwrap()).unwrap())
+            .collect();
+        let paths: Vec<String> = guests.iter().map(|guest| path(guest.namespace())).collect();
+        let vswitch = Vswitch::start(&namespace, &plan(&paths, &[22, 80]), arguments).unwrap();
+        for (index, guest) in guests.iter().enumerate() {
+            guest.bring_up().unwrap();
+            let address = format!("10.0.0.{}/24", index + 1);
+            guest.namespace().add_address(Guest::INTERFACE, &address).unwrap();
+        }
+        Self {
+            vswitch,
+            _namespace: namespace,
+            guests,
+        }
+    }
+
+    fn namespace(&self, guest: u8) -> &Namespace {
+        self.guests[usize::from(guest) - 1].namespace()
+    }
+
+    fn plan(&self, guests: usize, open: &[u16]) -> String {
+        let paths: Vec<String> = self.guests.iter().map(|guest| path(guest.namespace())).collect();
+        plan(&paths[..guests], open)
+    }
+
+    fn pings(&self, from: u8, to: u8) -> bool {
+        ping(self.namespace(from), address(to), 3).unwrap().all_answered()
+    }
+}
+
+fn path(namespace: &Namespace) -> String {
+    namespace.path().display().to_string()
+}
+
+fn address(guest: u8) -> IpAddr {
+    IpAddr::from([10, 0, 0, guest])
+}
+
+/// Guests in these namespaces; echo requests and TCP and UDP to the open ports come in, everything goes out.
+fn plan(namespaces: &[String], open: &[u16]) -> String {
+    let mut text = String::from(
+        "networks:\n  blue: {vni: 10, mtu: 1400, endpoints: []}\n\
+         subnets:\n  blue-v4: {network: blue, prefix: 10.0.0.0/24}\nports:\n",
+    );
+    for (index, netns) in namespaces.iter().enumerate() {
+        let n = index + 1;
+        text += &format!(
+            "  p{n}: {{network: blue, mac: '02:00:00:00:00:{n:02x}', addresses: [10.0.0.{n}], \
+             security_groups: [g], tap: {{interface: eth0, netns: {netns}}}}}\n"
+        );
+    }
+    text += "security_groups:\n  g:\n    rules:\n      out: {direction: egress, ethertype: IPv4}\n      \
+             ping: {direction: ingress, ethertype: IPv4, protocol: icmp, type: 8}\n";
+    for port in open {
+        for protocol in ["tcp", "udp"] {
+            text += &format!(
+                "      {protocol}-{port}: {{direction: ingress, ethertype: IPv4, protocol: {protocol}, ports: {port}}}\n"
+            );
+        }
+    }
+    text
+}
+
+#[test]
+fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
+    let name = "guests_reach_each_other_and_a_wrong_plan_changes_nothing";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let host = Host::new(2, &["--workers", "2"]);
+    assert!(host.pings(1, 2) && host.pings(2, 1));
+    let link = host.namespace(1).ip(&["link", "show", "dev", "eth0"]).unwrap();
+    assert!(link.contains("mtu 1400"), "the network's MTU: {link}");
+
+    let digest = host.vswitch.ctl(&["digest"]).unwrap();
+    let wrong = host
+        .plan(2, &[22])
+        .replace("addresses: [10.0.0.2]", "addresses: [10.9.0.2]");
+    host.vswitch.write_plan(&wrong).unwrap();
+    let complaint = || {
+        let log = host.vswitch.log();
+        log.lines()
+            .find(|line| line.contains("plan.yaml:"))
+            .map(str::to_owned)
+    };
+    let line = wait_for("a complaint", PATIENCE, || {
+        complaint().filter(|line| line.contains("ports.p2"))
+    })
+    .unwrap();
+    assert!(line.contains("plan.yaml:7:"), "file, line, column: {line}");
+    assert_eq!(host.vswitch.ctl(&["digest"]).unwrap(), digest);
+    assert!(host.pings(1, 2));
+}
+
+#[test]
+fn a_port_that_leaves_the_plan_takes_its_interface_along_and_costs_others_nothing() {
+    let name = "a_port_that_leaves_the_plan_takes_its_interface_along_and_costs_others_nothing";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let host = Host::new(3, &[]);
+    let target = SocketAddr::new(address(2), 80);
+    let stream = PacedUdp::start(
+        host.namespace(1),
+        (host.namespace(2), target),
+        Duration::from_millis(1),
+    )
+    .unwrap();
+    for _ in 0..3 {
+        host.vswitch.replace_plan(&host.plan(2, &[22, 80])).unwrap();
+        let gone = || (!host.namespace(3).has_interface(Guest::INTERFACE)).then_some(());
+        wait_for("the interface to go", PATIENCE, gone).unwrap();
+        host.vswitch.replace_plan(&host.plan(3, &[22, 80])).unwrap();
+        let back = || host.namespace(3).has_interface(Guest::INTERFACE).then_some(());
+        wait_for("the interface to come back", PATIENCE, back).unwrap();
+    }
+    let paced = stream.finish();
+    assert_eq!(paced.lost(), 0, "{paced:?}");
+}
+
+#[test]
+fn a_missing_namespace_keeps_nobody_else_waiting() {
+    let name = "a_missing_namespace_keeps_nobody_else_waiting";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let host = Host::new(2, &[]);
+    let late = Namespace::new("late").unwrap();
+    let late_path = path(&late);
+    drop(late);
+    let mut paths: Vec<String> = host.guests.iter().map(|guest| path(guest.namespace())).collect();
+    paths.push(late_path.clone());
+    host.vswitch.replace_plan(&plan(&paths, &[22])).unwrap();
+    let ports = || host.vswitch.ctl(&["-o", "json", "ports"]).unwrap();
+    assert!(
+        ports().contains(r#""port": "p3", "link": "retrying""#),
+        "{}",
+        ports()
+    );
+    assert!(ports().contains("ip netns list"), "what to do: {}", ports());
+    assert!(host.pings(1, 2));
+
+    // The same name again: `ip netns add` of the missing one.
+    let name = late_path.rsplit('/').next().unwrap().to_owned();
+    let _late = Named::new(name);
+    wait_for("the port to be attached", PATIENCE, || {
+        ports().contains(r#""port": "p3", "link": "up""#).then_some(())
+    })
+    .unwrap();
+}
+
+/// A namespace of a given name, deleted when dropped.
+struct Named(String);
+
+impl Named {
+    fn new(name: String) -> Self {
+        anet_lab::output_of(std::process::Command::new("ip").args(["netns", "add", &name])).unwrap();
+        Self(name)
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = anet_lab::output_of(std::process::Command::new("ip").args(["netns", "del", &self.0]));
+    }
+}
+
+#[test]
+fn connections_live_through_a_kill() {
+    let name = "connections_live_through_a_kill";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let mut host = Host::new(2, &["--loose-pickup", "off"]);
+    let target = SocketAddr::new(address(2), 22);
+    let connection = TcpHold::start(host.namespace(1), (host.namespace(2), target)).unwrap();
+    let stream = PacedUdp::start(
+        host.namespace(1),
+        (host.namespace(2), SocketAddr::new(address(2), 80)),
+        Duration::from_millis(1),
+    )
+    .unwrap();
+    host.vswitch.kill9();
+    host.vswitch.start_again().unwrap();
+    host.vswitch.wait_ready().unwrap();
+    assert!(connection.is_alive(Duration::from_secs(3)));
+    let gap = stream.finish().longest_gap;
+    assert!(gap < Duration::from_millis(1500), "{gap:?}");
+    assert!(
+        host.vswitch.log().contains("connections live on"),
+        "{}",
+        host.vswitch.log()
+    );
+    let table = host.vswitch.ctl(&["connections", "--layer4-port", "22"]).unwrap();
+    assert!(
+        table.contains("10.0.0.2:22") && table.contains("established"),
+        "{table}"
+    );
+}
+
+#[test]
+fn what_is_dropped_is_explained() {
+    let name = "what_is_dropped_is_explained";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let host = Host::new(2, &[]);
+    let blocked = SocketAddr::new(address(2), 8080);
+    let pace = Duration::from_millis(5);
+    let stream = PacedUdp::start_unheard(host.namespace(1), (host.namespace(2), blocked), pace).unwrap();
+    let counted = || {
+        let drops = host.vswitch.ctl(&["drops"]).unwrap();
+        drops.contains("firewall_ingress").then_some(())
+    };
+    wait_for("a counted drop", PATIENCE, counted).unwrap();
+    let flows = host.vswitch.ctl(&["flows", "--layer4-port", "8080"]).unwrap();
+    assert!(flows.contains("drop: firewall_ingress"), "{flows}");
+    assert_eq!(stream.received(), 0);
+
+    let trace = |arguments: &[&str]| {
+        let all = [&["--port", "p1", "--to", "10.0.0.2"], arguments].concat();
+        host.vswitch.trace(&all).unwrap()
+    };
+    let (passes, text) = trace(&["--udp", "8080"]);
+    assert!(!passes && text.contains("dropped: firewall_ingress"), "{text}");
+    let (passes, text) = trace(&["--tcp", "22"]);
+    assert!(passes && text.contains("rule tcp-22"), "{text}");
+    let (passes, text) = trace(&["--from", "10.0.0.77"]);
+    assert!(!passes && text.contains("spoofed_ipv4"), "{text}");
+    let (passes, text) = host
+        .vswitch
+        .trace(&["--port", "p1", "--to", "10.0.0.99"])
+        .unwrap();
+    assert!(!passes && text.contains("unknown_target"), "{text}");
+}
