@@ -64,7 +64,10 @@ fn commands() -> Vec<String> {
 
 impl Shell {
     fn run(&mut self, line: &str) {
-        let words: Vec<String> = line.split_whitespace().map(|word| self.own(word)).collect();
+        let words: Vec<String> = line
+            .split_whitespace()
+            .map(|word| self.own(word, line.starts_with("ip ")))
+            .collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["ip", "netns", "add", role] => {
@@ -94,8 +97,9 @@ impl Shell {
     }
 
     /// A word of a command, with our namespaces, files and program in the place of README's.
-    fn own(&self, word: &str) -> String {
-        if let Some(namespace) = self.namespaces.get(word) {
+    /// Ports of the plan are named as the namespaces are; only `ip` means these.
+    fn own(&self, word: &str, of_ip: bool) -> String {
+        if let Some(namespace) = self.namespaces.get(word).filter(|_| of_ip) {
             return namespace.name().to_owned();
         }
         match word {
