@@ -8,7 +8,8 @@ pub enum Part {
     /// Needs nothing of the machine.
     #[default]
     Unit,
-    /// Namespaces, TAPs, real tools: all tests of `lab`, and test files whose name begins with `kernel`.
+    /// Namespaces, TAPs, real tools: all tests of `lab`, and the folders `tests/` of `ports` and `vswitch`
+    /// but for the model test, which needs nothing.
     Kernel,
     /// Fuzz targets, briefly.
     Fuzz,
@@ -101,7 +102,9 @@ impl Summary {
                 .map_or(program, |(name, _)| name)
                 .to_owned();
         }
-        let kernel = self.package == "anet_lab" || subject.starts_with("tests/kernel");
+        let with_ports = matches!(self.package.as_str(), "anet_ports" | "anet_vswitch");
+        let kernel = self.package == "anet_lab"
+            || (with_ports && subject.starts_with("tests/") && subject != "tests/model.rs");
         self.part = match self.package.as_str() {
             "anet_fuzz" => Part::Fuzz,
             _ if kernel => Part::Kernel,
