@@ -74,15 +74,17 @@ pub enum DropReason {
     TooBig,
     /// The network has no local tunnel endpoint or the remote one is gone.
     NoTunnel,
-    /// No buffer for a copy or a reply.
+    /// No buffer for the packet, a copy or a reply.
     NoBuffer,
     /// Broadcast or multicast to a network without other members.
     NoMembers,
+    /// Lost in front of the switch, where the system can tell.
+    ReceiveQueueFull,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 35] = {
+    pub const ALL: [DropReason; 36] = {
         use DropReason::*;
         [
             Malformed,
@@ -120,6 +122,7 @@ impl DropReason {
             NoTunnel,
             NoBuffer,
             NoMembers,
+            ReceiveQueueFull,
         ]
     };
 
@@ -250,10 +253,17 @@ const TEXTS: [(&str, &str); DropReason::COUNT] = [
         "no_tunnel",
         "this host has no tunnel endpoint, or the remote one is gone from the plan",
     ),
-    ("no_buffer", "the worker's pool had no buffer for a copy or reply"),
+    (
+        "no_buffer",
+        "the worker's pool had no buffer for the packet, a copy or a reply",
+    ),
     (
         "no_members",
         "broadcast or multicast in a network without other members",
+    ),
+    (
+        "receive_queue_full",
+        "lost in front of the switch: the worker did not come round before the system's queue was full",
     ),
 ];
 

@@ -275,3 +275,109 @@ fn wanted_by(plan: &HostPlan, builder: &TableBuilder) -> BTreeMap<Key, Wanted> {
     });
     tunnel.into_iter().chain(ports).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::control::Control;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    /// A plan with ports of these interfaces, its indexes given out.
+    fn control(ports: &[(&str, &str)], mtu: u16) -> Control {
+        let ports: String = ports
+            .iter()
+            .enumerate()
+            .map(|(n, (id, interface))| {
+                format!("  {id}: {{network: blue, mac: '02:00:00:00:00:{n:02x}', tap: {{interface: {interface}}}}}\n")
+            })
+            .collect();
+        let text = format!("networks:\n  blue: {{vni: 10, mtu: {mtu}, endpoints: []}}\nports:\n{ports}");
+        let mut control = Control::new();
+        let changeset = control
+            .changeset_to(&anet_wire::plan_text::parse(&text).unwrap())
+            .unwrap();
+        control.apply(&changeset).unwrap();
+        control
+    }
+
+    fn follow(attachments: &mut Attachments, control: &Control, now: u64) -> Steps {
+        attachments.follow(control.plan(), control.builder(), now)
+    }
+
+    fn key(id: &str) -> Key {
+        Key::Guest(id.parse().unwrap())
+    }
+
+    fn due(attachments: &Attachments, now: u64) -> Vec<Key> {
+        attachments.due(now).into_iter().map(|(key, _)| key).collect()
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_ever_more_slowly_and_told_once() {
+        let mut attachments = Attachments::default();
+        follow(
+            &mut attachments,
+            &control(&[("a", "tap0"), ("b", "tap1")], 1450),
+            0,
+        );
+        assert_eq!(due(&attachments, 0), [key("a"), key("b")]);
+        attachments.opened(&key("b"));
+        let (mut now, mut pauses) = (0, Vec::new());
+        for attempt in 0..8 {
+            let news = attachments.failed(&key("a"), "busy".to_owned(), now);
+            assert_eq!(news, attempt == 0);
+            let next = attachments.next_due().unwrap();
+            pauses.push((next - now) / MILLISECOND);
+            assert_eq!(due(&attachments, next - 1), []);
+            assert_eq!(due(&attachments, next), [key("a")]);
+            now = next;
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000, 1000]);
+        assert!(
+            attachments.failed(&key("a"), "gone".to_owned(), now),
+            "another error is news"
+        );
+        let links: Vec<LinkState> = attachments.report(|_| None).into_iter().map(|p| p.link).collect();
+        assert!(
+            matches!(
+                &links[..],
+                [LinkState::Retrying { attempts: 9, .. }, LinkState::Up]
+            ),
+            "{links:?}"
+        );
+    }
+
+    #[test]
+    fn another_device_is_another_port_and_another_mtu_is_not() {
+        let mut attachments = Attachments::default();
+        follow(
+            &mut attachments,
+            &control(&[("a", "tap0"), ("b", "tap1")], 1450),
+            0,
+        );
+        [key("a"), key("b")]
+            .iter()
+            .for_each(|key| attachments.opened(key));
+        assert_eq!(
+            follow(
+                &mut attachments,
+                &control(&[("a", "tap0"), ("b", "tap1")], 1450),
+                1
+            ),
+            Steps::default()
+        );
+        let steps = follow(
+            &mut attachments,
+            &control(&[("a", "tap0"), ("b", "tap2")], 1400),
+            2,
+        );
+        assert_eq!(steps.close, [key("b")]);
+        assert_eq!(steps.configure, [(key("a"), Settings { mtu: 1400, up: true })]);
+        assert_eq!(due(&attachments, 2), [key("b")]);
+        let steps = follow(&mut attachments, &control(&[("a", "tap0")], 1400), 3);
+        assert_eq!(steps.close, [], "what was not open needs no closing");
+        assert_eq!(attachments.next_due(), None);
+        assert!(!attachments.failed(&key("b"), "gone".to_owned(), 4));
+    }
+}

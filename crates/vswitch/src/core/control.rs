@@ -152,3 +152,79 @@ fn place_of(entry: Entry<'_>) -> (&'static str, &str) {
         Entry::Peer(id, _) => (Noun::Peer.name(), id.as_str()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anet_model::changeset::Change;
+    use anet_wire::plan_text;
+
+    fn plan(rules: &str) -> HostPlan {
+        let text = format!(
+            "networks:\n  blue: {{vni: 10, mtu: 1450, endpoints: []}}\n\
+             subnets:\n  v4: {{network: blue, prefix: 10.0.0.0/24}}\n\
+             ports:\n  a: {{network: blue, mac: '02:00:00:00:00:01', addresses: [10.0.0.1], security_groups: [g]}}\n  \
+             b: {{network: blue, mac: '02:00:00:00:00:02', addresses: [10.0.0.2], security_groups: [g]}}\n\
+             security_groups:\n  g:\n    rules:\n      out: {{direction: egress, ethertype: IPv4}}\n{rules}"
+        );
+        plan_text::parse(&text).unwrap()
+    }
+
+    /// A control and the tables that its operations made.
+    fn applied(plan: &HostPlan) -> (Control, Tables) {
+        let (mut control, mut tables) = (Control::new(), Tables::new(1));
+        let changeset = control.changeset_to(plan).unwrap();
+        let operations = control.apply(&changeset).unwrap();
+        operations.iter().for_each(|operation| tables.perform(operation));
+        (control, tables)
+    }
+
+    #[test]
+    fn a_plan_is_applied_once_and_its_tables_hold_it() {
+        let plan = plan("");
+        let (control, tables) = applied(&plan);
+        assert_eq!((control.plan(), control.state().revision()), (&plan, 1));
+        assert!(control.changeset_to(&plan).is_none());
+        assert_eq!(control.audit(&tables), []);
+        assert_eq!(control.digest_report(&[]).mismatches().count(), 0);
+    }
+
+    #[test]
+    fn a_refused_changeset_changes_nothing() {
+        let (mut control, tables) = applied(&plan(""));
+        let before = control.state().clone();
+        let gap = Changeset {
+            from: 3,
+            to: 4,
+            ..Changeset::default()
+        };
+        let unknown = Change::Port("a".parse().unwrap(), None);
+        let half = Changeset {
+            from: 1,
+            to: 2,
+            changes: vec![unknown, Change::Network("blue".parse().unwrap(), None)],
+            ..Changeset::default()
+        };
+        for changeset in [gap, half] {
+            assert!(control.apply(&changeset).is_err());
+            assert_eq!(control.state(), &before);
+        }
+        assert_eq!(control.audit(&tables), []);
+    }
+
+    #[test]
+    fn tables_that_differ_show_in_the_digest_and_are_made_anew() {
+        let (mut control, mut tables) = applied(&plan(""));
+        let index = control.builder().port_index(&"a".parse().unwrap()).unwrap();
+        tables.perform(&TableOp::Port(index, None));
+        let differences = control.audit(&tables);
+        assert!(!differences.is_empty());
+        let report = control.digest_report(&differences);
+        assert_eq!(report.mismatches().collect::<Vec<_>>(), [Noun::Port]);
+        for operation in control.rebuild() {
+            tables.perform(&operation);
+        }
+        assert_eq!(control.audit(&tables), []);
+        assert_eq!(control.changeset_to(&plan("")), None);
+    }
+}

@@ -191,3 +191,87 @@ fn group_mac(address: IpAddr) -> Option<Mac> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anet_packet::parse::{self, Kind};
+
+    fn port() -> Port {
+        let text = "networks:\n  blue: {vni: 10, mtu: 1450, endpoints: []}\nsubnets:\n  v4: {network: blue, prefix: 10.0.0.0/24}\n  \
+                    v6: {network: blue, prefix: 'fd00::/64'}\nports:\n  a: {network: blue, mac: '02:00:00:00:00:01', addresses: [10.0.0.1, 'fd00::1']}\n";
+        let plan = anet_wire::plan_text::parse(text).unwrap();
+        plan.ports.into_values().next().unwrap()
+    }
+
+    fn fields(to: &str, protocol: TraceProtocol) -> TraceFields {
+        TraceFields {
+            source: None,
+            destination: to.parse().unwrap(),
+            destination_mac: None,
+            protocol,
+        }
+    }
+
+    #[test]
+    fn frames_of_every_protocol_and_family_parse() {
+        let protocols = [
+            (
+                TraceProtocol::Tcp {
+                    source_port: None,
+                    destination_port: 80,
+                },
+                [protocol::TCP; 2],
+            ),
+            (
+                TraceProtocol::Udp {
+                    source_port: Some(5),
+                    destination_port: 80,
+                },
+                [protocol::UDP; 2],
+            ),
+            (
+                TraceProtocol::Icmp {
+                    kind: None,
+                    code: None,
+                },
+                [protocol::ICMP, protocol::ICMPV6],
+            ),
+        ];
+        for (family, to) in ["10.0.0.2", "fd00::2"].into_iter().enumerate() {
+            for (wanted, numbers) in &protocols {
+                let frame = build(&port(), &fields(to, *wanted), |_| Some(Mac([2; 6]))).unwrap();
+                let layout = parse::layout(&frame, frame.len()).unwrap();
+                assert_eq!(layout.protocol, numbers[family]);
+                assert_eq!(layout.kind, [Kind::Ipv4, Kind::Ipv6][family]);
+                let parsed = etherparse::SlicedPacket::from_ethernet(&frame).unwrap();
+                assert!(parsed.transport.is_some());
+                assert_eq!(frame[..12], [2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 1]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_guest_could_not_send_is_an_error() {
+        let icmp = TraceProtocol::Icmp {
+            kind: None,
+            code: None,
+        };
+        let nobody = build(&port(), &fields("10.0.0.9", icmp), |_| None);
+        assert!(matches!(nobody, Err(FrameError::Unresolved { .. })));
+        let group = build(&port(), &fields("ff02::1", icmp), |_| None).unwrap();
+        assert_eq!(group[..6], [0x33, 0x33, 0, 0, 0, 1]);
+        let mut only_v4 = port();
+        only_v4.addresses.truncate(1);
+        let no_source = build(&only_v4, &fields("fd00::2", icmp), |_| Some(Mac([2; 6])));
+        assert!(matches!(no_source, Err(FrameError::NoSource { .. })));
+        let mixed = TraceFields {
+            source: Some("fd00::1".parse().unwrap()),
+            ..fields("10.0.0.2", icmp)
+        };
+        assert!(matches!(
+            build(&port(), &mixed, |_| None),
+            Err(FrameError::Families { .. })
+        ));
+    }
+}

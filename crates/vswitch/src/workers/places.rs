@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anet_datapath::interface::Interface;
 use anet_ports::kernel::wait::Waiter;
-use anet_ports::{ReceiveQueue, TransmitQueue};
+use anet_ports::{ReceiveCounters, ReceiveQueue, TransmitQueue};
 
 use super::{Attachment, PortHealth};
 use crate::clock::{MILLISECOND, SECOND};
@@ -21,9 +21,40 @@ pub(super) struct Place {
     muted_until: u64,
     /// When trouble was last told.
     told_at: u64,
+    /// What the queue's counters stood at when they were last looked at.
+    counted: ReceiveCounters,
+}
+
+/// Packets that a queue dropped before a burst was made of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Losses {
+    /// The pool was empty.
+    pub(super) no_buffer: u64,
+    /// Too long, too short, or with an impossible offload header.
+    pub(super) malformed: u64,
+    /// The system's queue was full.
+    pub(super) queue_full: u64,
 }
 
 impl Place {
+    /// What was lost since the last call. Asks the system.
+    pub(super) fn new_losses(&mut self) -> Losses {
+        let Some(queue) = self.receive.as_mut() else {
+            return Losses::default();
+        };
+        queue.refresh_counters();
+        let (now, before) = (queue.counters(), self.counted);
+        self.counted = now;
+        let bad = |c: &ReceiveCounters| c.dropped_bad_offload + c.dropped_bad_length;
+        Losses {
+            no_buffer: now
+                .dropped_pool_exhausted
+                .saturating_sub(before.dropped_pool_exhausted),
+            malformed: bad(&now).saturating_sub(bad(&before)),
+            queue_full: now.dropped_by_system.saturating_sub(before.dropped_by_system),
+        }
+    }
+
     /// True where trouble may be told: once a second.
     pub(super) fn may_tell(&mut self, now: u64) -> bool {
         let may = self.told_at == 0 || now.saturating_sub(self.told_at) >= SECOND;
@@ -66,6 +97,7 @@ impl Places {
     /// Takes a port in; its packets are waited for from now on.
     pub(super) fn attach(&mut self, waiter: &Waiter, attachment: Attachment) -> std::io::Result<()> {
         let interface = attachment.interface;
+        let counted = attachment.receive.as_ref().map(|queue| queue.counters());
         let watched = match &attachment.receive {
             None => Ok(()),
             Some(queue) => match queue.wait_descriptor() {
@@ -82,6 +114,7 @@ impl Places {
             health: attachment.health,
             muted_until: 0,
             told_at: 0,
+            counted: counted.unwrap_or_default(),
         });
         watched
     }
@@ -148,7 +181,9 @@ impl Places {
     }
 
     /// All ports.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Place> {
-        self.ports.iter_mut().flatten().chain(self.uplink.as_mut())
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (Interface, &mut Place)> {
+        let ports = self.ports.iter_mut().enumerate();
+        let ports = ports.filter_map(|(index, place)| Some((Interface::port(index as u32), place.as_mut()?)));
+        ports.chain(self.uplink.as_mut().map(|place| (Interface::UPLINK, place)))
     }
 }

@@ -21,7 +21,7 @@ use anet_ports::kernel::wait::Waiter;
 use anet_ports::{Disposition, PortError};
 use left_right::ReadHandle;
 
-use super::places::Places;
+use super::places::{Losses, Places};
 use super::{Command, Event, Settings, Shared};
 use crate::clock::{self, MILLISECOND, SECOND};
 
@@ -158,6 +158,7 @@ impl Desk<'_> {
         Activity::count(&self.seat.activity.sleeps);
         match idle {
             Idle::Busy if !woken => {
+                self.count_losses();
                 self.pool.release_idle();
                 Idle::Asleep
             }
@@ -326,14 +327,28 @@ impl Desk<'_> {
         }
     }
 
-    /// Once a second, while there are packets: what the system lost in front of the queues.
+    /// Once a second, while there are packets.
     fn refresh(&mut self, now: u64) {
-        if now.saturating_sub(self.refreshed_at) < SECOND {
-            return;
+        if now.saturating_sub(self.refreshed_at) >= SECOND {
+            self.refreshed_at = now;
+            self.count_losses();
         }
-        self.refreshed_at = now;
-        for queue in self.places.iter_mut().filter_map(|place| place.receive.as_mut()) {
-            queue.refresh_counters();
+    }
+
+    /// What was lost in front of the queues is a drop like any other.
+    fn count_losses(&mut self) {
+        for (interface, place) in self.places.iter_mut() {
+            let Losses {
+                no_buffer,
+                malformed,
+                queue_full,
+            } = place.new_losses();
+            if no_buffer + malformed + queue_full > 0 {
+                let drops = &self.counters.interface(interface).drops;
+                drops[DropReason::NoBuffer.index()].add(no_buffer);
+                drops[DropReason::Malformed.index()].add(malformed);
+                drops[DropReason::ReceiveQueueFull.index()].add(queue_full);
+            }
         }
     }
 }
