@@ -274,8 +274,11 @@ impl fmt::Display for DropReason {
 }
 
 impl From<Malformed> for DropReason {
-    fn from(_: Malformed) -> Self {
-        DropReason::Malformed
+    fn from(malformed: Malformed) -> Self {
+        match malformed {
+            Malformed::EthernetSource => DropReason::SourceMacInvalid,
+            _ => DropReason::Malformed,
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Worker {
             Ok(layout) => layout,
             Err(malformed) => {
                 self.counters.malformed[malformed.index()].add(1);
-                return self.count_drop(interface, DropReason::Malformed);
+                return self.count_drop(interface, malformed.into());
             }
         };
         let mut state = std::mem::take(&mut self.state);

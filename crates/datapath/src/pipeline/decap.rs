@@ -35,7 +35,10 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     walk.source = Interface::membership(membership);
     match parse::layout(walk.frame.head(), walk.frame.len()) {
         Ok(layout) => walk.layout = layout,
-        Err(_) => return DropReason::Malformed.into(),
+        Err(malformed) => {
+            walk.record(|_| malformed.text().to_string());
+            return DropReason::from(malformed).into();
+        }
     }
     walk.record(|w| match w.environment.tables.membership(membership) {
         Some(m) => format!("from endpoint {} in segment {}", m.source, m.vni),

@@ -91,7 +91,7 @@ pub fn trace(environment: Environment<'_>, source: Interface, frame: &mut Buffer
         Ok(layout) => layout,
         Err(malformed) => {
             trace.record("parse", malformed.text().to_string());
-            trace.fate = Some(Fate::Drop(DropReason::Malformed));
+            trace.fate = Some(Fate::Drop(malformed.into()));
             return trace;
         }
     };
