@@ -53,6 +53,9 @@ pub struct Flow {
     /// For a drop: the count of connections made in the tuple's neighbourhood, since a new connection may allow what
     /// was dropped. Bucket and count, see [`crate::burst::NewConnections`].
     pub mark: (u32, u32),
+    /// Bytes of the longest packet, Ethernet header included, that the verdict holds for: what the network's MTU lets
+    /// pass. Large segments are not held against it.
+    pub longest: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -93,6 +96,7 @@ impl FlowCache {
             source: Witness::ALWAYS,
             destination: Witness::ALWAYS,
             mark: (0, 0),
+            longest: u32::MAX,
         };
         let entry = Entry {
             key: FlowKey::default(),
@@ -275,6 +279,7 @@ mod tests {
             source: Witness::ALWAYS,
             destination: Witness::ALWAYS,
             mark: (0, 0),
+            longest: u32::MAX,
         }
     }
 

@@ -1,94 +1,60 @@
 //! Broadcast and multicast: head-end copies to the members of the network, and to nobody else.
 
-use anet_memory::buffer::Buffer;
-use anet_packet::Tuple;
-use anet_packet::parse::Layout;
 use anet_packet::vxlan::outer_source_port;
 
 use super::forward::wrap;
 use super::{Surroundings, Worker};
-use crate::interface::{Interface, InterfaceKind};
-use crate::pipeline::{self, Walk, WorkerState};
-use crate::tables::{FloodMember, Network, Tables};
+use crate::interface::Interface;
+use crate::pipeline::{self, Walk};
+use crate::tables::FloodMember;
 use crate::verdict::DropReason;
 
 impl Worker {
-    /// Makes a copy for each member but the source. What came by a tunnel goes to ports only (split horizon).
-    pub(super) fn copies(
-        &mut self,
-        with: &mut Surroundings<'_>,
-        state: &mut WorkerState,
-        interface: Interface,
-        source: Interface,
-        layout: Layout,
-        buffer: &mut Buffer,
-    ) {
-        let tables = with.environment.tables;
-        let Some(network) = network_of(tables, source) else {
-            return self.count_drop(interface, DropReason::UnknownVni);
-        };
-        let vni = network.facts.vni.get();
-        let mut sent = 0;
-        for member in network.flood() {
-            let target = match (*member, source.kind()) {
-                (FloodMember::Port(port), InterfaceKind::Port(from)) if port == from => continue,
-                (FloodMember::Endpoint(_), InterfaceKind::Membership(_)) => continue,
-                (FloodMember::Port(port), _) => {
-                    if !self.permits_copy(with, state, source, layout, buffer, port) {
-                        continue;
-                    }
-                    Interface::port(port)
+    /// Makes a copy for each member that may have one. Where nobody gets one, the packet is dropped for what kept it from
+    /// the first member, or for there being none.
+    pub(super) fn copies(&self, with: &mut Surroundings<'_>, interface: Interface, walk: &Walk<'_, '_>) {
+        let members = walk.network.map_or(&[][..], |network| network.flood());
+        let (mut sent, mut refused) = (0, None);
+        for member in members {
+            let copy = pipeline::flood_permits(walk, *member)
+                .map(|permitted| permitted.and_then(|()| self.copy(with, walk, *member)));
+            match copy {
+                None => {}
+                Some(Ok(())) => sent += 1,
+                Some(Err(DropReason::NoBuffer)) => {
+                    self.count_drop(interface, DropReason::NoBuffer);
+                    refused = Some(DropReason::NoBuffer);
                 }
-                (FloodMember::Endpoint(_), _) => Interface::UPLINK,
-            };
-            let Some(mut copy) = with.pool.duplicate(buffer) else {
-                self.count_drop(interface, DropReason::NoBuffer);
-                continue;
-            };
-            if let FloodMember::Endpoint(endpoint) = *member
-                && !wrap(
-                    tables,
-                    &mut copy,
-                    endpoint,
-                    vni,
-                    outer_source_port(u64::from(vni) << 32),
-                )
-            {
-                continue;
+                Some(Err(reason)) => refused = refused.or(Some(reason)),
             }
-            with.egress.push(target, copy);
-            sent += 1;
         }
         self.counters.copies.add(sent);
-        if sent == 0 {
-            self.count_drop(interface, DropReason::NoMembers);
+        match refused {
+            _ if sent > 0 => {}
+            Some(DropReason::NoBuffer) => {}
+            reason => self.count_drop(interface, reason.unwrap_or(DropReason::NoMembers)),
         }
     }
 
-    fn permits_copy(
+    fn copy(
         &self,
-        with: &Surroundings<'_>,
-        state: &mut WorkerState,
-        source: Interface,
-        layout: Layout,
-        buffer: &mut Buffer,
-        port: u32,
-    ) -> bool {
-        let Some(port) = with.environment.tables.port(port) else {
-            return false;
+        with: &mut Surroundings<'_>,
+        walk: &Walk<'_, '_>,
+        member: FloodMember,
+    ) -> Result<(), DropReason> {
+        let mut copy = with.pool.duplicate(walk.frame).ok_or(DropReason::NoBuffer)?;
+        let target = match member {
+            FloodMember::Port(port) => Interface::port(port),
+            FloodMember::Endpoint(endpoint) => {
+                let vni = walk.zone();
+                let entropy = outer_source_port(u64::from(vni) << 32);
+                if !wrap(walk.environment.tables, &mut copy, endpoint, vni, entropy) {
+                    return Err(DropReason::NoTunnel);
+                }
+                Interface::UPLINK
+            }
         };
-        let tuple = Tuple::of(buffer.head(), &layout);
-        let mut walk = Walk::new(with.environment, state, buffer, layout, source);
-        walk.tuple = tuple;
-        walk.control = layout.kind == anet_packet::parse::Kind::Arp;
-        pipeline::flood_permits(&walk, port)
-    }
-}
-
-fn network_of(tables: &Tables, source: Interface) -> Option<&Network> {
-    match source.kind() {
-        InterfaceKind::Port(port) => tables.network(tables.port(port)?.network),
-        InterfaceKind::Membership(membership) => tables.network(tables.membership(membership)?.network),
-        InterfaceKind::Uplink => None,
+        with.egress.push(target, copy);
+        Ok(())
     }
 }

@@ -40,7 +40,7 @@ impl Worker {
             None => self.cache.find(seen.hash, &seen.key).copied(),
         };
         match flow {
-            Some(flow) if is_fresh(&with.environment, &flow) => {
+            Some(flow) if seen.uncut <= flow.longest && is_fresh(&with.environment, &flow) => {
                 self.counters.hits.add(1);
                 self.forward(with, source, seen, &flow, buffer);
             }

@@ -1,6 +1,7 @@
 //! A packet without a fresh flow: through the pipeline, and what is remembered of it.
 
 use anet_memory::buffer::Buffer;
+use anet_packet::Tuple;
 use anet_packet::flow_key::FlowKey;
 use anet_packet::parse;
 use anet_packet::vxlan::outer_source_port;
@@ -43,10 +44,10 @@ impl Worker {
         let mut state = std::mem::take(&mut self.state);
         let mut walk = Walk::new(with.environment, &mut state, &mut buffer, layout, source);
         let outcome = pipeline::walk(&mut walk);
-        let conclusion = self.conclude(walk, outcome);
+        let conclusion = self.conclude(&walk, outcome);
         self.claim(with, &conclusion);
         if let (Outcome::Forward, Some(Destination::Flood)) = (&conclusion.outcome, conclusion.destination) {
-            self.copies(with, &mut state, interface, source, layout, &mut buffer);
+            self.copies(with, interface, &walk);
             self.state = state;
             return;
         }
@@ -64,16 +65,17 @@ impl Worker {
         }
     }
 
-    fn conclude(&self, walk: Walk<'_, '_>, outcome: Outcome) -> Conclusion {
+    fn conclude(&self, walk: &Walk<'_, '_>, outcome: Outcome) -> Conclusion {
         let vni = walk.zone();
         let key = (walk.layout.is_ip() && walk.layout.fragment == parse::Fragment::None)
             .then(|| FlowKey::of(walk.source.get(), walk.frame.head(), &walk.layout));
-        let entropy = key.map_or(0, |key| outer_source_port(self.cache.hash(&key)));
+        let entropy =
+            outer_source_port(key.map_or_else(|| entropy_without_key(walk), |key| self.cache.hash(&key)));
         let flow = key.map(|key| {
             (
                 key,
                 walk.cacheable
-                    .then(|| flow_of(&walk, &outcome, vni, entropy))
+                    .then(|| flow_of(walk, &outcome, vni, entropy))
                     .flatten(),
             )
         });
@@ -160,6 +162,16 @@ impl Way {
     }
 }
 
+/// Of a packet that is no flow: all fragments of a packet, whether they have ports or not, take one path.
+fn entropy_without_key(walk: &Walk<'_, '_>) -> u64 {
+    let addresses = walk.tuple.map(|tuple| Tuple {
+        source_port: 0,
+        destination_port: 0,
+        ..tuple
+    });
+    addresses.map_or(u64::from(walk.zone()) << 32, |tuple| tuple.symmetric_hash(0))
+}
+
 /// What to remember of a walk.
 fn flow_of(walk: &Walk<'_, '_>, outcome: &Outcome, vni: u32, entropy: u16) -> Option<Flow> {
     let action = match (outcome, walk.destination) {
@@ -178,5 +190,6 @@ fn flow_of(walk: &Walk<'_, '_>, outcome: &Outcome, vni: u32, entropy: u16) -> Op
         source: walk.source_witness,
         destination: walk.destination_witness,
         mark: walk.mark,
+        longest: pipeline::longest(walk),
     })
 }

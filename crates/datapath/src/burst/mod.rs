@@ -13,7 +13,7 @@ mod miss;
 
 use std::sync::Arc;
 
-use anet_memory::buffer::{Buffer, Pool};
+use anet_memory::buffer::{Buffer, Pool, SegmentKind};
 use anet_packet::flow_key::FlowKey;
 
 use crate::connections::Connections;
@@ -39,6 +39,8 @@ struct Seen {
     key: FlowKey,
     /// Bytes of the packet, and its TCP flags.
     length: u32,
+    /// What is held against the flow's [`longest`](crate::flow_cache::Flow::longest): 0 for a large segment.
+    uncut: u32,
     tcp_flags: u8,
     /// False: the key could not be read in the cheap way, or the packet must be looked at by the pipeline.
     plain: bool,
@@ -143,6 +145,8 @@ impl Worker {
                 seen.hash = self.cache.hash(&key);
                 seen.key = key;
                 seen.length = brief.length;
+                let is_whole = buffer.meta.segmentation.kind == SegmentKind::None;
+                seen.uncut = if is_whole { brief.length } else { 0 };
                 seen.tcp_flags = brief.tcp_flags;
                 seen.plain = true;
                 self.cache.prefetch_tags(seen.hash);

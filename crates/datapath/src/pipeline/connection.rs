@@ -7,7 +7,7 @@ use anet_packet::parse::{Fragment, Kind};
 use anet_packet::{Tuple, icmp, icmpv6, protocol};
 
 use super::firewall_out::{ask_in, ask_out, describe};
-use super::walk::{Effects, Related, Verdict, Walk};
+use super::walk::{Destination, Effects, Related, Verdict, Walk};
 use crate::connections::{
     CloseReason, ConnectionId, Connections, CreateError, Direction, Found, New, PortIdentity, TcpState,
 };
@@ -37,11 +37,10 @@ pub(super) fn find(walk: &mut Walk<'_, '_>, tuple: &Tuple) {
 pub(super) fn related(walk: &mut Walk<'_, '_>) -> Option<Verdict> {
     let quote = quoted(walk)?;
     let zone = zone(walk)?;
-    let found = Tuple::of_embedded(quote)
-        .ok()
-        .and_then(|t| walk.environment.connections.find(zone, &t));
+    let against = Tuple::of_embedded(quote).ok().map(Tuple::reversed);
+    let found = against.and_then(|t| Some((walk.environment.connections.find(zone, &t)?, t)));
     walk.cacheable = false;
-    let Some(found) = found else {
+    let Some((found, tuple)) = found else {
         walk.record(|_| "an ICMP error about no known connection".to_string());
         walk.related = Related::ToNothing;
         let secured = walk.source_port.is_some_and(|port| port.firewall.is_some());
@@ -51,13 +50,7 @@ pub(super) fn related(walk: &mut Walk<'_, '_>) -> Option<Verdict> {
             Verdict::Next
         });
     };
-    // The quoted packet came from the error's receiver; whoever sends the error is on the other side, or on its way.
-    let receiver = if found.direction == Direction::Original {
-        found.originator
-    } else {
-        found.responder
-    };
-    walk.related = Related::To(receiver);
+    walk.related = Related::To(found, tuple);
     walk.record(|_| "an ICMP error about a known connection".to_string());
     Some(Verdict::Next)
 }
@@ -74,18 +67,25 @@ fn quoted<'f>(walk: &'f Walk<'_, '_>) -> Option<&'f [u8]> {
     (is_error && whole).then(|| walk.frame.head().get(usize::from(layout.l4) + 8..))?
 }
 
-/// May an ICMP error go where it is going: to the side that sent the packet it quotes?
-pub(super) fn reaches_its_receiver(walk: &Walk<'_, '_>) -> bool {
-    let destination = walk.destination_port();
+/// May an ICMP error go where it is going? Only between the two sides of its connection, from the one to the other (a router
+/// on the way to a remote side is on that side), and only while the connection itself may go on. No error is about a
+/// packet to a group.
+pub(super) fn reaches_its_receiver(walk: &mut Walk<'_, '_>) -> bool {
+    let to_group = walk.destination == Some(Destination::Flood);
     match walk.related {
         Related::No => true,
-        Related::ToNothing => destination.is_none_or(|port| port.firewall.is_none()),
-        Related::To(receiver) => identity(destination) == receiver,
+        _ if to_group => false,
+        Related::ToNothing => walk.destination_port().is_none_or(|port| port.firewall.is_none()),
+        Related::To(found, tuple) => {
+            is_between_its_ports(walk, &found) && still_allowed(walk, &found, &tuple).is_some()
+        }
     }
 }
 
 /// A found connection is held against the ports it is between and today's rules. True where it goes on; its half and
-/// witnesses are then those of the flow. False where it is none (any more): it has been closed.
+/// witnesses are then those of the flow. False where it is none (any more): it has been closed, unless it is one
+/// between other ports, which only a new connection in its place ends ([`create`]). Else whoever sends a packet with
+/// somebody else's addresses could end connections that it has no part in.
 pub(super) fn resume(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> bool {
     let Some(found) = walk.connection else {
         return false;
@@ -94,7 +94,8 @@ pub(super) fn resume(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> bool {
         return close(walk, &found, CloseReason::Reopened);
     }
     if !is_between_its_ports(walk, &found) {
-        return close(walk, &found, CloseReason::PortRemoved);
+        walk.record(|_| "the known connection is between other ports".to_string());
+        return false;
     }
     let Some([source, destination]) = still_allowed(walk, &found, tuple) else {
         return close(walk, &found, CloseReason::Withdrawn);
@@ -181,12 +182,13 @@ fn observe(walk: &mut Walk<'_, '_>, found: &Found) {
     }
 }
 
-/// Makes the connection. `sides` is what originator and responder rest on.
+/// Makes the connection, in place of `displaced` where there is one. `sides` is what originator and responder rest on.
 pub(super) fn create(
     walk: &mut Walk<'_, '_>,
     tuple: &Tuple,
     sides: [Witness; 2],
     picked_up: bool,
+    displaced: Option<Found>,
 ) -> Result<(), DropReason> {
     if walk.effects == Effects::None {
         walk.record(|_| format!("a new connection: {}", describe(tuple)));
@@ -206,6 +208,9 @@ pub(super) fn create(
         now: walk.environment.now,
     };
     let connections = walk.environment.connections;
+    if let Some(displaced) = displaced {
+        connections.close(displaced.id, CloseReason::PortRemoved);
+    }
     let created = connections
         .create(zone, tuple, new)
         .map_err(|error| match error {

@@ -10,15 +10,22 @@ use crate::interface::Interface;
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 
+const UDP_AND_VXLAN: usize = 16;
+
 /// Outer headers, as far as `decap` reads them.
 struct Outer {
     source: IpAddr,
     destination: IpAddr,
     udp_port: u16,
+    udp_length: u16,
     vni: u32,
-    congested: bool,
+    ecn: u8,
     length: usize,
 }
+
+/// Codepoints of the ECN field (RFC 3168).
+const ECT_1: u8 = 1;
+const CE: u8 = 3;
 
 /// The stage. Frames of ports pass.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
@@ -63,15 +70,26 @@ pub fn decapsulate(tables: &Tables, frame: &mut Buffer) -> Result<u32, DropReaso
         }
     })?;
     trim(frame, &outer)?;
-    if outer.congested {
-        mark_congestion(frame.head_mut())?;
+    if matches!(outer.ecn, ECT_1 | CE) {
+        carry_over(outer.ecn, frame.head_mut())?;
     }
     Ok(membership)
 }
 
-/// Takes the outer header off, and what lies behind the outer UDP datagram (padding of the underlay).
+/// Takes the outer header off, and what lies behind the outer UDP datagram (padding of the underlay). The outer lengths of a
+/// large segment say nothing.
 fn trim(frame: &mut Buffer, outer: &Outer) -> Result<(), DropReason> {
-    frame.trim_front(outer.length).map_err(|_| DropReason::NotVxlan)
+    frame.trim_front(outer.length).map_err(|_| DropReason::NotVxlan)?;
+    if frame.meta.segmentation.kind != SegmentKind::None {
+        return Ok(());
+    }
+    match usize::from(outer.udp_length).checked_sub(UDP_AND_VXLAN) {
+        Some(inner) if inner <= frame.len() => {
+            frame.truncate(inner);
+            Ok(())
+        }
+        _ => Err(DropReason::NotVxlan),
+    }
 }
 
 fn outer_of(head: &[u8]) -> Option<Outer> {
@@ -96,7 +114,7 @@ fn outer_of(head: &[u8]) -> Option<Outer> {
         }
         _ => return None,
     };
-    let rest = head.get(udp..udp + 16)?;
+    let rest = head.get(udp..udp + UDP_AND_VXLAN)?;
     // RFC 7348 section 5: the I flag must be set, the other bits are ignored on receipt.
     if rest[8] & 0x08 == 0 {
         return None;
@@ -105,24 +123,21 @@ fn outer_of(head: &[u8]) -> Option<Outer> {
         source,
         destination,
         udp_port: u16::from_be_bytes([rest[2], rest[3]]),
+        udp_length: u16::from_be_bytes([rest[4], rest[5]]),
         vni: u32::from_be_bytes([0, rest[12], rest[13], rest[14]]),
-        congested: tos & 3 == 3,
-        length: udp + 16,
+        ecn: tos & 3,
+        length: udp + UDP_AND_VXLAN,
     })
 }
 
-/// Sets CE on the inner packet where its sender understands it (RFC 6040 section 4.2).
-fn mark_congestion(frame: &mut [u8]) -> Result<(), DropReason> {
+/// What the underlay marked goes over to the inner packet where its sender understands it: CE always, ECT(1) in place of ECT(0)
+/// (RFC 6040 section 4.2).
+fn carry_over(outer: u8, frame: &mut [u8]) -> Result<(), DropReason> {
     match frame.get(12..14) {
         Some([0x08, 0x00]) => {
-            let Some(ip) = frame.get_mut(14..34) else {
-                return Err(DropReason::Malformed);
-            };
-            if ip[1] & 3 == 0 {
-                return Err(DropReason::CongestionNotCapable);
-            }
+            let ip = frame.get_mut(14..34).ok_or(DropReason::Malformed)?;
             let before = u16::from_be_bytes([ip[0], ip[1]]);
-            ip[1] |= 3;
+            ip[1] = ip[1] & !3 | merged(outer, ip[1] & 3)?;
             let after = u16::from_be_bytes([ip[0], ip[1]]);
             let sum = u16::from_be_bytes([ip[10], ip[11]]);
             // RFC 1624: HC' = ~(~HC + ~m + m').
@@ -132,13 +147,8 @@ fn mark_congestion(frame: &mut [u8]) -> Result<(), DropReason> {
             ip[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
         }
         Some([0x86, 0xdd]) => {
-            let Some(ip) = frame.get_mut(14..18) else {
-                return Err(DropReason::Malformed);
-            };
-            if ip[1] & 0x30 == 0 {
-                return Err(DropReason::CongestionNotCapable);
-            }
-            ip[1] |= 0x30;
+            let ip = frame.get_mut(14..18).ok_or(DropReason::Malformed)?;
+            ip[1] = ip[1] & !0x30 | merged(outer, ip[1] >> 4 & 3)? << 4;
         }
         // ARP and the like carry no mark; the congestion was told to nobody, and nothing else can be done.
         _ => {}
@@ -146,8 +156,12 @@ fn mark_congestion(frame: &mut [u8]) -> Result<(), DropReason> {
     Ok(())
 }
 
-/// True for a large segment, whose outer lengths say nothing.
-#[allow(dead_code)]
-fn is_segmented(frame: &Buffer) -> bool {
-    frame.meta.segmentation.kind != SegmentKind::None
+/// The inner codepoint under an outer one that is ECT(1) or CE.
+fn merged(outer: u8, inner: u8) -> Result<u8, DropReason> {
+    match (outer, inner) {
+        (CE, 0) => Err(DropReason::CongestionNotCapable),
+        (_, 0) => Ok(0),
+        (_, CE) => Ok(CE),
+        (outer, _) => Ok(outer),
+    }
 }

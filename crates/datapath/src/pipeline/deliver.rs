@@ -4,7 +4,8 @@ use anet_model::host_plan::Direction;
 
 use super::firewall_out::query;
 use super::walk::{Destination, Outcome, Verdict, Walk};
-use crate::tables::Port;
+use crate::interface::Interface;
+use crate::tables::{FloodMember, Port};
 use crate::trace::Fate;
 use crate::verdict::DropReason;
 
@@ -40,18 +41,29 @@ fn to_remote(walk: &Walk<'_, '_>, index: u32) -> Option<Fate> {
     })
 }
 
-/// May a copy of a broadcast or multicast packet go into this port? No connection is made for copies.
-pub(crate) fn permits(walk: &Walk<'_, '_>, port: &Port) -> bool {
-    if !port.admin_up {
-        return false;
+/// May a member have a copy of a broadcast or multicast packet? `None` for the source itself, and for endpoints where the
+/// packet came by a tunnel (split horizon). No connection is made for copies.
+pub(crate) fn permits(walk: &Walk<'_, '_>, member: FloodMember) -> Option<Result<(), DropReason>> {
+    let tables = walk.environment.tables;
+    match member {
+        FloodMember::Port(port) if Interface::port(port) == walk.source => None,
+        FloodMember::Port(port) => Some(match tables.port(port).filter(|port| port.admin_up) {
+            Some(port) => may_come_in(walk, port),
+            None => Err(DropReason::PortDown),
+        }),
+        FloodMember::Endpoint(_) if walk.is_from_tunnel() => None,
+        FloodMember::Endpoint(endpoint) => {
+            Some(tables.endpoint(endpoint).map(|_| ()).ok_or(DropReason::NoTunnel))
+        }
     }
+}
+
+fn may_come_in(walk: &Walk<'_, '_>, port: &Port) -> Result<(), DropReason> {
     let (Some(firewall), false) = (&port.firewall, walk.control) else {
-        return true;
+        return Ok(());
     };
-    let Some(tuple) = &walk.tuple else { return true };
+    let tuple = walk.tuple.as_ref().ok_or(DropReason::EtherTypeForbidden)?;
     let query = query(Direction::Ingress, tuple, walk);
-    firewall
-        .policy
-        .lookup(&query, walk.environment.tables.sets())
-        .is_some()
+    let rule = firewall.policy.lookup(&query, walk.environment.tables.sets());
+    rule.map(|_| ()).ok_or(DropReason::FirewallIngress)
 }

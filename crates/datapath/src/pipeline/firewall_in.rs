@@ -1,12 +1,14 @@
 //! `firewall_in`: the connection that exists is held against today's rules; the one that may begin is made.
 
+use std::sync::Arc;
+
 use anet_packet::parse::{Kind, Layout};
 use anet_packet::{Tuple, protocol, tcp};
 
 use super::connection;
 use super::firewall_out::{ask_in, ask_out, describe, has_transport_header};
 use super::walk::{Destination, Related, Verdict, Walk};
-use crate::tables::Witness;
+use crate::tables::{Port, Witness};
 use crate::verdict::DropReason;
 
 /// The stage.
@@ -16,11 +18,16 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
         return DropReason::UnrelatedError.into();
     }
     let filtered = unicast && !walk.control && walk.related == Related::No;
+    let secured = |port: Option<&Arc<Port>>| port.is_some_and(|p| p.firewall.is_some());
     let (true, Some(tuple)) = (filtered, walk.tuple) else {
-        return unfiltered(walk);
+        // What no rule can speak of does not come in.
+        let unspeakable = filtered && secured(walk.destination_port());
+        return if unspeakable {
+            DropReason::EtherTypeForbidden.into()
+        } else {
+            unfiltered(walk)
+        };
     };
-    let secured =
-        |port: Option<&std::sync::Arc<crate::tables::Port>>| port.is_some_and(|p| p.firewall.is_some());
     if !secured(walk.source_port) && !secured(walk.destination_port()) {
         return unfiltered(walk);
     }
@@ -48,7 +55,8 @@ fn unfiltered(walk: &mut Walk<'_, '_>) -> Verdict {
 
 /// A new connection: both sides are asked, then it is made.
 fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
-    if walk.connection.take().is_some()
+    let displaced = walk.connection.take();
+    if displaced.is_some()
         && let Some(port) = walk.source_port
     {
         // What `firewall_out` took for an established connection is none any more.
@@ -68,7 +76,7 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
     let local = |port: Option<_>, witness: Witness| if port.is_some() { witness } else { Witness::ALWAYS };
     let originator = local(walk.source_port, walk.source_witness);
     let responder = local(walk.destination_port(), walk.destination_witness);
-    connection::create(walk, tuple, [originator, responder], picked_up)
+    connection::create(walk, tuple, [originator, responder], picked_up, displaced)
 }
 
 /// TCP without SYN, or with the SYN of an answer; an ICMP answer that nobody asked for.

@@ -5,6 +5,7 @@ use anet_packet::parse::Fragment;
 use anet_packet::{Tuple, protocol};
 
 use super::connection;
+use super::guard::macs;
 use super::walk::{Verdict, Walk};
 use crate::firewall::Query;
 use crate::tables::{Port, Witness};
@@ -17,6 +18,13 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
     };
     if let Some(verdict) = connection::related(walk) {
         return verdict;
+    }
+    if macs(walk).0.is_multicast() {
+        // A copy is no packet of a connection, whatever its addresses say: each is held against the rules.
+        return match walk.source_port.map(|port| ask_out(walk, port, &tuple)) {
+            Some(Err(reason)) => reason.into(),
+            _ => Verdict::Next,
+        };
     }
     // The mark is taken before the table is asked: a connection made in between shows as a newer mark.
     walk.mark = walk.environment.new_connections.mark(&tuple);

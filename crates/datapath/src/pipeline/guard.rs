@@ -53,16 +53,7 @@ fn from_port(walk: &mut Walk<'_, '_>, index: u32) -> Result<(), DropReason> {
     walk.source_port = Some(port);
     walk.network = Some(tables.network(port.network).ok_or(DropReason::PortDown)?);
     walk.source_witness = walk.witness(port.slot_of_port());
-    let (destination, source) = macs(walk);
-    if !source.is_station() {
-        return Err(DropReason::SourceMacInvalid);
-    }
-    if destination.to_u64() & !0xf == 0x0180_c200_0000 {
-        return Err(DropReason::ReservedMulticast);
-    }
-    if matches!(walk.layout.ethertype, 0x8100 | 0x88a8) {
-        return Err(DropReason::VlanTagged);
-    }
+    let source = is_forwarded_at_all(walk)?;
     if port.firewall.is_some() {
         speaks_for_itself(walk, port, source)?;
     }
@@ -75,14 +66,27 @@ fn from_tunnel(walk: &mut Walk<'_, '_>, index: u32) -> Result<(), DropReason> {
     let network = tables.network(membership.network).ok_or(DropReason::UnknownVni)?;
     walk.network = Some(network);
     walk.source_witness = walk.witness(membership.witness);
-    let (_, source) = macs(walk);
-    if !source.is_station() {
-        return Err(DropReason::SourceMacInvalid);
-    }
+    let source = is_forwarded_at_all(walk)?;
     match network.station(source) {
         Some(Station::Local(_)) => Err(DropReason::SourceIsLocal),
         _ => Ok(()),
     }
+}
+
+/// What no port and no tunnel may send: the source MAC of frames that may go on. A tag in front of an IP packet would hide it from
+/// the rules, and a guest takes a priority tag (VLAN 0) for none.
+fn is_forwarded_at_all(walk: &Walk<'_, '_>) -> Result<Mac, DropReason> {
+    let (destination, source) = macs(walk);
+    if !source.is_station() {
+        return Err(DropReason::SourceMacInvalid);
+    }
+    if destination.to_u64() & !0xf == 0x0180_c200_0000 {
+        return Err(DropReason::ReservedMulticast);
+    }
+    if matches!(walk.layout.ethertype, 0x8100 | 0x88a8) {
+        return Err(DropReason::VlanTagged);
+    }
+    Ok(source)
 }
 
 /// Anti-spoofing, and no DHCP server or router.
@@ -159,10 +163,14 @@ fn nd_target(walk: &Walk<'_, '_>) -> Result<IpAddr, DropReason> {
 
 /// The source or target link-layer address option, where there is one, names the sender's own MAC.
 fn link_layer_option_is_own(walk: &Walk<'_, '_>, mac: Mac) -> Result<(), DropReason> {
-    let mut rest = walk
-        .frame
-        .head()
-        .get(usize::from(walk.layout.l4) + 24..)
+    let end = walk.layout.length as usize;
+    let head = walk.frame.head();
+    if end > head.len() {
+        // An option behind the head would not be seen.
+        return Err(DropReason::Malformed);
+    }
+    let mut rest = head
+        .get(usize::from(walk.layout.l4) + 24..end)
         .unwrap_or_default();
     while let [kind, length, ..] = *rest {
         let bytes = usize::from(length) * 8;

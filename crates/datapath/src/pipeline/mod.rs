@@ -26,6 +26,7 @@ use crate::verdict::DropReason;
 pub use decap::decapsulate;
 pub(crate) use deliver::permits as flood_permits;
 pub(crate) use respond::with_view;
+pub(crate) use switch::longest;
 pub(crate) use walk::{Destination, Outcome, Verdict, Walk, WorkerState};
 pub use walk::{Effects, Environment};
 
@@ -118,22 +119,24 @@ fn read_layout(source: Interface, frame: &Buffer) -> Result<Layout, Malformed> {
     })
 }
 
+/// Who would get a copy; where nobody does, what the packet is dropped for.
 fn flood_fate(walk: &Walk<'_, '_>, outcome: &Outcome) -> Option<Fate> {
     let (Outcome::Forward, Some(Destination::Flood), Some(network)) =
         (outcome, walk.destination, walk.network)
     else {
         return None;
     };
-    let port =
-        |member: &&FloodMember| matches!(member, FloodMember::Port(p) if Interface::port(*p) != walk.source);
-    let ports = network.flood().iter().filter(port).count();
-    let endpoints = network
-        .flood()
-        .iter()
-        .filter(|m| matches!(m, FloodMember::Endpoint(_)))
-        .count();
-    Some(Fate::Flood {
-        ports,
-        endpoints: if walk.is_from_tunnel() { 0 } else { endpoints },
+    let (mut ports, mut endpoints, mut refused) = (0, 0, None);
+    for member in network.flood() {
+        match (flood_permits(walk, *member), member) {
+            (Some(Ok(())), FloodMember::Port(_)) => ports += 1,
+            (Some(Ok(())), FloodMember::Endpoint(_)) => endpoints += 1,
+            (Some(Err(reason)), _) => refused = refused.or(Some(reason)),
+            (None, _) => {}
+        }
+    }
+    Some(match ports + endpoints {
+        0 => Fate::Drop(refused.unwrap_or(DropReason::NoMembers)),
+        _ => Fate::Flood { ports, endpoints },
     })
 }

@@ -69,8 +69,13 @@ fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<u32, DropRea
 
 /// Large segments are cut to the guest's own segment size, which its MTU bounds.
 fn fits(walk: &Walk<'_, '_>) -> Result<(), DropReason> {
-    let mtu = walk.network.map_or(0, |n| u32::from(n.facts.mtu.get()));
     let whole = walk.frame.meta.segmentation.kind == SegmentKind::None;
-    let too_big = whole && walk.is_ip() && walk.layout.l3_length() > mtu;
+    let too_big = whole && walk.is_ip() && walk.layout.length > longest(walk);
     if too_big { Err(DropReason::TooBig) } else { Ok(()) }
+}
+
+/// Bytes of the longest frame that carries an IP packet of the network's MTU.
+pub(crate) fn longest(walk: &Walk<'_, '_>) -> u32 {
+    let mtu = walk.network.map_or(0, |n| u32::from(n.facts.mtu.get()));
+    mtu + u32::from(walk.layout.l3)
 }

@@ -8,7 +8,7 @@ use anet_packet::parse::{Kind, Layout};
 
 use crate::budget::TokenBucket;
 use crate::burst::NewConnections;
-use crate::connections::{Connections, Found, PortIdentity};
+use crate::connections::{Connections, Found};
 use crate::flow_cache::Half;
 use crate::interface::{Interface, InterfaceKind};
 use crate::tables::{Network, Port, Tables, Witness};
@@ -47,8 +47,8 @@ pub(crate) enum Related {
     No,
     /// Of nothing that is known.
     ToNothing,
-    /// Of a known connection; it may go to the side that sent the quoted packet.
-    To(PortIdentity),
+    /// Of a known connection: it counts as a packet of it, against the direction of the one it quotes.
+    To(Found, Tuple),
 }
 
 /// Where a packet goes.

@@ -88,6 +88,14 @@ impl Key {
     }
 }
 
+/// What a packet means for the connection that has its addresses.
+enum ConnectionFate {
+    GoesOn,
+    Ends,
+    /// The connection is between other ports: it stays, unless this packet may open one in its place.
+    IsNotItsOwn,
+}
+
 #[derive(Default)]
 pub struct Reference {
     connections: Vec<Connection>,
@@ -114,12 +122,16 @@ impl Reference {
         if !secured(&from_port) && !secured(&to_port) {
             return Ok(destination);
         }
+        let mut displaced = None;
         if let Some((index, is_reply)) = found {
-            if self.goes_on(plan, index, is_reply, &from_port, &to_port, packet) {
-                self.note(index, is_reply, packet);
-                return Ok(destination);
+            match self.fate(plan, index, is_reply, &from_port, &to_port, packet) {
+                ConnectionFate::GoesOn => {
+                    self.note(index, is_reply, packet);
+                    return Ok(destination);
+                }
+                ConnectionFate::Ends => drop(self.connections.remove(index)),
+                ConnectionFate::IsNotItsOwn => displaced = Some(index),
             }
-            self.connections.remove(index);
             allowed_out(plan, from_port.as_ref(), packet)?;
         }
         allowed_in(plan, to_port.as_ref(), packet)?;
@@ -130,6 +142,9 @@ impl Reference {
         };
         if !begins {
             return Err(DropReason::NotAConnection);
+        }
+        if let Some(index) = displaced {
+            self.connections.remove(index);
         }
         self.connections.push(Connection {
             vni,
@@ -160,8 +175,8 @@ impl Reference {
         })
     }
 
-    /// Between its ports, not over, and allowed today in its original direction.
-    fn goes_on(
+    /// It goes on where it is not over, between its ports, and allowed today in its original direction.
+    fn fate(
         &self,
         plan: &HostPlan,
         index: usize,
@@ -169,7 +184,7 @@ impl Reference {
         from: &Option<PortId>,
         to: &Option<PortId>,
         packet: &Packet,
-    ) -> bool {
+    ) -> ConnectionFate {
         let connection = &self.connections[index];
         let over = connection.reset || connection.fins == [true; 2];
         if let Transport::Tcp {
@@ -181,9 +196,12 @@ impl Reference {
         } = packet.transport
             && over
         {
-            return false;
+            return ConnectionFate::Ends;
         }
         let sides = if is_reply { (to, from) } else { (from, to) };
+        if sides != (&connection.originator, &connection.responder) {
+            return ConnectionFate::IsNotItsOwn;
+        }
         let original = Packet {
             macs: packet.macs,
             source: connection.from,
@@ -201,9 +219,12 @@ impl Reference {
                 Key::Echo(id) => Transport::Echo { id, is_reply: false },
             },
         };
-        sides == (&connection.originator, &connection.responder)
-            && allowed_out(plan, connection.originator.as_ref(), &original).is_ok()
-            && allowed_in(plan, connection.responder.as_ref(), &original).is_ok()
+        let allowed = allowed_out(plan, connection.originator.as_ref(), &original)
+            .and_then(|()| allowed_in(plan, connection.responder.as_ref(), &original));
+        match allowed {
+            Ok(()) => ConnectionFate::GoesOn,
+            Err(_) => ConnectionFate::Ends,
+        }
     }
 
     fn note(&mut self, index: usize, is_reply: bool, packet: &Packet) {

@@ -54,6 +54,16 @@ impl Dirty {
                             .map(|(i, _)| i.clone()),
                     );
                 }
+                let mtu = |plan: &HostPlan| plan.networks.get(id).map(|n| n.mtu);
+                if mtu(old) != mtu(new) {
+                    // Flows know how long their packets may be, and each has a port on one side.
+                    self.ports.extend(
+                        new.ports
+                            .iter()
+                            .filter(|(_, p)| p.network == *id)
+                            .map(|(i, _)| i.clone()),
+                    );
+                }
                 self.networks.insert(id.clone());
             }
             Change::Subnet(id, _) => {
