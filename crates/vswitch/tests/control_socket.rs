@@ -32,7 +32,8 @@ impl Daemon {
         command.args(arguments);
         let mut process = Process::spawn("anet-vswitch", command, &folder).unwrap();
         let socket = folder.file("control");
-        let ready = || UnixStream::connect(&socket).is_ok();
+        // Who gets an answer finds everything else done: connecting alone is possible before.
+        let ready = || UnixStream::connect(&socket).is_ok_and(|stream| Client::greet(stream, "test").is_ok());
         process.wait_ready(PATIENCE, ready).unwrap();
         Self { process, folder }
     }

@@ -215,7 +215,7 @@ fn connections_live_through_a_kill() {
     );
     let table = host.vswitch.ctl(&["connections", "--layer4-port", "22"]).unwrap();
     assert!(
-        table.contains("10.0.0.2:22") && table.contains("established"),
+        table.contains("10.0.0.2:22") && table.contains("established") && table.contains("tcp-22"),
         "{table}"
     );
 }
@@ -254,4 +254,47 @@ fn what_is_dropped_is_explained() {
         .trace(&["--port", "p1", "--to", "10.0.0.99"])
         .unwrap();
     assert!(!passes && text.contains("unknown_target"), "{text}");
+}
+
+#[test]
+fn a_guest_behind_somebody_elses_device_is_as_good() {
+    let name = "a_guest_behind_somebody_elses_device_is_as_good";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let (namespace, container) = (
+        Namespace::new("host").unwrap(),
+        Namespace::new("container").unwrap(),
+    );
+    anet_lab::wire::direct((&namespace, "veth0"), (&container, "eth0")).unwrap();
+    namespace.ip(&["link", "set", "veth0", "up"]).unwrap();
+    let guest = Guest::new("guest", "02:00:00:00:00:01".parse().unwrap()).unwrap();
+    let text = plan(&[path(guest.namespace())], &[80]).replace(
+        "security_groups:\n",
+        "  p2: {network: blue, mac: '02:00:00:00:00:02', addresses: [10.0.0.2], security_groups: [g], \
+         packet: {interface: veth0}}\nsecurity_groups:\n",
+    );
+    let vswitch = Vswitch::start(&namespace, &text, &[]).unwrap();
+    guest.bring_up().unwrap();
+    guest.namespace().add_address("eth0", "10.0.0.1/24").unwrap();
+    container
+        .ip(&["link", "set", "eth0", "address", "02:00:00:00:00:02"])
+        .unwrap();
+    container.add_address("eth0", "10.0.0.2/24").unwrap();
+    let target = (&container, SocketAddr::new(address(2), 80));
+    let connection = TcpHold::start(guest.namespace(), target).unwrap();
+    assert!(connection.is_alive(Duration::from_secs(3)));
+    assert!(ping(guest.namespace(), address(2), 3).unwrap().all_answered());
+
+    // The device goes away, and comes back.
+    namespace.ip(&["link", "del", "veth0"]).unwrap();
+    let link = |wanted: &str| {
+        let wanted = format!(r#""port": "p2", "link": "{wanted}""#);
+        let ports = || vswitch.ctl(&["-o", "json", "ports"]).unwrap();
+        wait_for(&wanted, PATIENCE, || ports().contains(&wanted).then_some(())).unwrap();
+    };
+    link("retrying");
+    anet_lab::wire::direct((&namespace, "veth0"), (&container, "eth0")).unwrap();
+    namespace.ip(&["link", "set", "veth0", "up"]).unwrap();
+    link("up");
 }

@@ -18,10 +18,10 @@
 use anet_packet::protocol;
 use anet_packet::tcp::flag;
 
-use super::Direction;
 use super::layout::Entry;
 use super::tcp::TcpState;
 use super::ticks::Ticks;
+use super::{Connection, Direction};
 
 const SECOND: u64 = 1_000_000_000;
 /// A flow that goes on for two seconds is a stream (Linux).
@@ -143,6 +143,19 @@ impl Life {
 }
 
 impl Timeouts {
+    /// Nanoseconds from `now` until a connection is over if no packet comes.
+    pub fn remaining(&self, connection: &Connection, now: u64) -> u64 {
+        let last_seen = connection.halves.iter().filter_map(|half| half.last_seen).max();
+        let life = Life {
+            protocol: connection.tuple.protocol,
+            state: connection.tcp_state,
+            progress: connection.progress,
+            idle: 0,
+        };
+        let idle = now.saturating_sub(last_seen.unwrap_or(connection.created));
+        self.silence(&life).saturating_sub(idle)
+    }
+
     fn silence(&self, life: &Life) -> u64 {
         match (life.state, life.protocol) {
             (TcpState::SynSent, _) => self.tcp_syn_sent,

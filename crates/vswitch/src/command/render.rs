@@ -132,6 +132,8 @@ fn connections(list: &ConnectionList) -> Sheet {
         "packets_back",
         "bytes_back",
         "idle_ms",
+        "expires_ms",
+        "rule",
     ]);
     for connection in &list.connections {
         let [source, destination, protocol] = ends(&connection.tuple);
@@ -148,6 +150,8 @@ fn connections(list: &ConnectionList) -> Sheet {
             connection.reply.packets.into(),
             connection.reply.bytes.into(),
             connection.idle_ms.into(),
+            connection.expires_ms.into(),
+            connection.rule.as_ref().map_or("-", |rule| rule.as_str()).into(),
         ]);
     }
     sheet

@@ -1,11 +1,13 @@
 //! Answers to what the control socket asks.
 
-use anet_datapath::connections::{Connection, Filter as TableFilter, PortIdentity};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use anet_datapath::connections::{Connection, Filter as TableFilter, PortIdentity, Timeouts};
 use anet_datapath::interface::Interface;
 use anet_datapath::pipeline::{self, Environment};
 use anet_datapath::trace::{Fate, Trace};
 use anet_datapath::verdict::DropReason;
-use anet_model::host_plan::PortId;
+use anet_model::host_plan::{PortId, RuleId};
 use anet_wire::control::report::{
     ConnectionList, ConnectionRecord, Counters, DropRecord, HalfRecord, PortCounters, ReasonCount, TableSize,
     Tuple, VersionReport, WorkerCounters,
@@ -16,6 +18,7 @@ use anet_wire::plan_text;
 
 use super::Daemon;
 use super::baselines::Sums;
+use super::flows::rule_of;
 use super::publish::name;
 use crate::core::attachments::Key;
 use crate::core::frame;
@@ -28,7 +31,7 @@ impl Daemon {
             Request::Hello(_) => Response::Error("hello was said already".to_owned()),
             Request::Apply(changeset) => self.apply(&changeset),
             Request::Digest => self.digest(),
-            Request::Trace(request) => self.trace(&request),
+            Request::Trace(request) => guarded(|| self.trace(&request)),
             Request::Drops => Response::Drops(self.drops()),
             Request::Flows(filter) => Response::Flows(self.flows(&filter)),
             Request::Connections(filter) => Response::Connections(self.connections(&filter)),
@@ -242,13 +245,28 @@ impl Daemon {
             },
             port: side.map(|id| (*id).clone()),
             state: format!("{:?}", connection.tcp_state).to_lowercase(),
-            rule: None,
+            rule: self.rule_of(connection),
             original,
             reply,
             idle_ms: now.saturating_sub(last_seen.unwrap_or(connection.created)) / clock::MILLISECOND,
-            expires_ms: 0,
+            expires_ms: Timeouts::default().remaining(connection, now) / clock::MILLISECOND,
         })
     }
+
+    /// The rule that let the first packet into its port or, where it left the host, out of it.
+    fn rule_of(&self, connection: &Connection) -> Option<RuleId> {
+        let found = self.shared.connections.find(connection.zone, &connection.tuple)?;
+        let tables = self.tables.enter()?;
+        let [source, destination] = found.witnesses?;
+        rule_of(&tables, destination).or_else(|| rule_of(&tables, source))
+    }
+}
+
+/// Runs what reads a stranger's bytes: a panic in it is a line in the log and no end of forwarding.
+fn guarded(answer: impl FnOnce() -> Response) -> Response {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        Response::Error("this packet made the pipeline panic; please report it with the log".to_owned())
+    })
 }
 
 fn port_counters(key: &Key, sums: &Sums) -> PortCounters {

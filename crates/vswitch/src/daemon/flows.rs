@@ -3,7 +3,8 @@
 use anet_datapath::connections::Direction;
 use anet_datapath::flow_cache::{Action, Flow};
 use anet_datapath::interface::{Interface, InterfaceKind};
-use anet_datapath::tables::{Tables, Witness};
+use anet_datapath::tables::{Port, Tables, Witness};
+use anet_model::host_plan::RuleId;
 use anet_packet::Tuple;
 use anet_packet::flow_key::FlowKey;
 use anet_wire::control::Filter;
@@ -117,19 +118,28 @@ fn witness_text(tables: &Tables, source: Witness, destination: Witness) -> Strin
 }
 
 fn object_of(tables: &Tables, witness: Witness) -> Option<String> {
-    let range = |base: u32, count: u32| (base..base.saturating_add(count)).contains(&witness.slot);
-    let (_, port) = tables
-        .ports()
-        .find(|(_, port)| range(port.witness_base, port.witness_count))?;
+    if let Some(rule) = rule_of(tables, witness) {
+        return Some(format!("rule {rule}"));
+    }
+    let (_, port) = port_of(tables, witness)?;
     if witness.slot == port.slot_of_port() {
         return Some(format!("port {}", port.id));
     }
-    let ordinal = witness.slot.checked_sub(port.slot_of_rule(0));
-    let Some(ordinal) = ordinal else {
-        return Some(format!("no rule of port {}", port.id));
-    };
-    let rule = port.firewall.as_ref()?.rules.get(ordinal as usize)?.as_ref()?;
-    Some(format!("rule {rule}"))
+    Some(format!("no rule of port {}", port.id))
+}
+
+fn port_of(tables: &Tables, witness: Witness) -> Option<(u32, &std::sync::Arc<Port>)> {
+    let range = |base: u32, count: u32| (base..base.saturating_add(count)).contains(&witness.slot);
+    tables
+        .ports()
+        .find(|(_, port)| range(port.witness_base, port.witness_count))
+}
+
+/// The rule that a witness stands for, where it stands for one.
+pub(super) fn rule_of(tables: &Tables, witness: Witness) -> Option<RuleId> {
+    let (_, port) = port_of(tables, witness)?;
+    let ordinal = witness.slot.checked_sub(port.slot_of_rule(0))?;
+    port.firewall.as_ref()?.rules.get(ordinal as usize)?.clone()
 }
 
 fn matches(filter: &Filter, record: &FlowRecord) -> bool {
