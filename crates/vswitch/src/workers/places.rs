@@ -83,6 +83,12 @@ impl Places {
         }
     }
 
+    /// The ports that this worker receives from, by index.
+    pub(super) fn received_ports(&self) -> impl Iterator<Item = u32> {
+        let ports = (0..).zip(&self.ports);
+        ports.filter_map(|(index, place)| place.as_ref()?.receive.as_ref().map(|_| index))
+    }
+
     fn slot(&mut self, interface: Interface) -> &mut Option<Place> {
         if interface == Interface::UPLINK {
             return &mut self.uplink;

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use anet_datapath::burst::{BURST, NewConnections, Surroundings, Worker, WorkerSettings};
-use anet_datapath::connections::Connections;
+use anet_datapath::burst::{BURST, Surroundings, Worker, WorkerSettings};
 use anet_datapath::counters::WorkerCounters;
 use anet_datapath::egress::Egress;
 use anet_datapath::interface::Interface;
 use anet_datapath::pipeline::Environment;
+use anet_datapath::respond::router_advertisement::INTERVAL_S;
 use anet_datapath::tables::Tables;
 use anet_datapath::verdict::DropReason;
 use anet_memory::buffer::{Buffer, Pool};
@@ -69,6 +69,7 @@ struct Desk<'d> {
     places: Places,
     events: &'d dyn Fn(Event),
     refreshed_at: u64,
+    advertised_at: u64,
 }
 
 /// The thread's body. Tells `ready` its counters, or why it cannot work.
@@ -103,6 +104,7 @@ pub(super) fn main(
         places: Places::default(),
         events,
         refreshed_at: 0,
+        advertised_at: clock::now(),
     };
     // A panic outside a burst ends the worker, and its siblings and the control thread live on to tell.
     let lived = catch_unwind(AssertUnwindSafe(|| desk.live(tables)));
@@ -130,6 +132,7 @@ impl Desk<'_> {
             }
             let now = clock::now();
             self.places.unmute(&self.seat.waiter, now);
+            self.advertise(tables, now);
             ready.extend(
                 self.places
                     .polled
@@ -175,8 +178,28 @@ impl Desk<'_> {
         }
         match idle {
             Idle::Busy => Some(IDLE),
-            Idle::Asleep => None,
+            // Until the next router advertisements.
+            Idle::Asleep => Some(Duration::from_secs(INTERVAL_S)),
         }
+    }
+
+    /// Guests forget a default route that is not announced again.
+    fn advertise(&mut self, tables: &ReadHandle<Tables>, now: u64) {
+        if now.saturating_sub(self.advertised_at) < INTERVAL_S * SECOND {
+            return;
+        }
+        self.advertised_at = now;
+        let Some(tables) = tables.enter() else { return };
+        let mut with = Surroundings {
+            environment: environment(&self.seat.shared, &tables, now),
+            pool: &self.pool,
+            egress: &mut self.egress,
+        };
+        for port in self.places.received_ports() {
+            self.worker.advertise(&mut with, port);
+        }
+        drop(tables);
+        self.send(now);
     }
 
     fn obey(&mut self) -> ControlFlow<()> {
@@ -231,19 +254,7 @@ impl Desk<'_> {
     }
 
     fn process(&mut self, tables: &Tables, interface: Interface, now: u64) {
-        let Shared {
-            connections,
-            new_connections,
-            loose_pickup,
-        } = &self.seat.shared;
-        let (connections, new_connections): (&Connections, &NewConnections) = (connections, new_connections);
-        let environment = Environment {
-            tables,
-            connections,
-            new_connections,
-            now,
-            loose_pickup: *loose_pickup,
-        };
+        let environment = environment(&self.seat.shared, tables, now);
         let (worker, pool, egress, burst) = (&mut self.worker, &self.pool, &mut self.egress, &mut self.burst);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(any(test, feature = "planted-faults"))]
@@ -350,6 +361,16 @@ impl Desk<'_> {
                 drops[DropReason::ReceiveQueueFull.index()].add(queue_full);
             }
         }
+    }
+}
+
+fn environment<'e>(shared: &'e Shared, tables: &'e Tables, now: u64) -> Environment<'e> {
+    Environment {
+        tables,
+        connections: &shared.connections,
+        new_connections: &shared.new_connections,
+        now,
+        loose_pickup: shared.loose_pickup,
     }
 }
 
