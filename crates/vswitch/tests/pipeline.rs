@@ -11,5 +11,21 @@ mod fabric;
 #[path = "pipeline/host.rs"]
 mod host;
 
+#[path = "pipeline/changes.rs"]
+mod changes;
+#[path = "pipeline/connections.rs"]
+mod connections;
+#[path = "pipeline/copies.rs"]
+mod copies;
 #[path = "pipeline/drops.rs"]
 mod drops;
+#[path = "pipeline/errors.rs"]
+mod errors;
+#[path = "pipeline/hostile.rs"]
+mod hostile;
+#[path = "pipeline/services.rs"]
+mod services;
+#[path = "pipeline/shapes.rs"]
+mod shapes;
+#[path = "pipeline/tunnel.rs"]
+mod tunnel;

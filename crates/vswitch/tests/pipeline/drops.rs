@@ -22,8 +22,8 @@ fn check(host: &mut Host, (from, frame, reason, named): Case) -> DropReason {
     reason
 }
 
-/// Only the shell that opens ports raises these.
-const BY_THE_SHELL: [DropReason; 1] = [DropReason::Quarantined];
+/// Only the shell that opens ports and reads them raises these.
+const BY_THE_SHELL: [DropReason; 2] = [DropReason::Quarantined, DropReason::ReceiveQueueFull];
 
 #[test]
 fn every_reason_is_provoked_by_a_frame() {
@@ -111,6 +111,8 @@ fn from_the_underlay() -> Vec<Case> {
     ]
 }
 
+// A table.
+#[allow(clippy::too_many_lines)]
 fn by_the_guard() -> Vec<Case> {
     let a = From::Port("a");
     let other = mac("b");
@@ -197,6 +199,8 @@ fn by_the_guard() -> Vec<Case> {
     ]
 }
 
+// A table.
+#[allow(clippy::too_many_lines)]
 fn by_the_rest() -> Vec<Case> {
     let a = From::Port("a");
     let nobody = "10.0.0.99".parse().unwrap();

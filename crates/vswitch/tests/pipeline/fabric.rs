@@ -68,11 +68,6 @@ pub fn v6(station: &str) -> Ipv6Addr {
     }
 }
 
-/// An address of the station in the family of `IPV4`.
-pub fn address(station: &str, is_ipv4: bool) -> IpAddr {
-    if is_ipv4 { ipv4(station) } else { ipv6(station) }
-}
-
 pub fn udp(from: &str, to: &str, ports: (u16, u16)) -> FrameBuilder {
     FrameBuilder::udp(mac(from), mac(to), ipv4(from), ipv4(to), ports).payload(20)
 }

@@ -222,7 +222,7 @@ impl Host {
         if self.trace_agrees {
             agree(&seen);
         }
-        keeps_to_the_rules(from, &seen);
+        keeps_to_the_rules(&self.plan, from, &seen);
         seen
     }
 
@@ -324,8 +324,7 @@ fn agree(seen: &Seen) {
 
 /// What holds for every frame: none goes back where it came from (but an answer), none from the tunnel into a tunnel, none to
 /// another network.
-fn keeps_to_the_rules(from: From<'_>, seen: &Seen) {
-    let plan = fabric::plan();
+fn keeps_to_the_rules(plan: &HostPlan, from: From<'_>, seen: &Seen) {
     let network = match from {
         From::Port(name) => plan
             .ports

@@ -30,6 +30,7 @@ impl TableBuilder {
                 ops.push(TableOp::Bump(*slot, 1));
             }
             self.retire_station(peer, ops);
+            self.disown(new, dirty, peer, ops);
             if after.is_none() {
                 self.forget_peer(id, ops);
             }
@@ -39,6 +40,20 @@ impl TableBuilder {
     fn network_is_dirty(&self, old: &HostPlan, new: &HostPlan, peer: &Peer) -> bool {
         let vni = |plan: &HostPlan| plan.networks.get(&peer.network).map(|n| n.vni);
         vni(old) != vni(new)
+    }
+
+    /// A station that moves here is its endpoint's no more: frames with its MAC that still come from there are asked again.
+    fn disown(&self, new: &HostPlan, dirty: &Dirty, peer: &Peer, ops: &mut Vec<TableOp>) {
+        let mut ports = dirty.ports.iter().filter_map(|id| new.ports.get(id));
+        if !ports.any(|port| (&port.network, port.mac) == (&peer.network, peer.mac)) {
+            return;
+        }
+        let membership = (peer.network.clone(), peer.endpoint.clone());
+        ops.extend(
+            self.membership_slots
+                .get(&membership)
+                .map(|slot| TableOp::Bump(*slot, 1)),
+        );
     }
 
     fn retire_station(&self, peer: &Peer, ops: &mut Vec<TableOp>) {
