@@ -256,6 +256,11 @@ impl Connections {
         self.capacity as usize
     }
 
+    /// The table as it lies in its file.
+    pub fn words(&self) -> &[AtomicU64] {
+        &self.words
+    }
+
     /// Which opening of the table this is; witnesses of an earlier one are stale.
     pub fn epoch(&self) -> u32 {
         self.epoch

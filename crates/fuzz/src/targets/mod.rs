@@ -1,0 +1,8 @@
+//! The targets, and legal inputs to begin with.
+
+pub mod connection_file;
+pub mod control;
+pub mod parser;
+pub mod pipeline;
+pub mod plan_text;
+pub mod segments;
