@@ -1,0 +1,45 @@
+//! What there is to measure: one line a bench.
+
+use crate::error::BenchError;
+use crate::figure::Figure;
+use crate::memory_ports::{hit, instructions, rule_change, scaling};
+
+/// A measurement that gives one or more figures.
+#[derive(Debug)]
+pub struct Bench {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The figures it gives.
+    pub figures: &'static [&'static str],
+    /// Measures.
+    pub run: fn() -> Result<Vec<Figure>, BenchError>,
+}
+
+/// All benches, in the order in which they run.
+pub const BENCHES: &[Bench] = &[
+    Bench {
+        name: "scaling",
+        figures: &["two_workers_vs_one"],
+        run: scaling::run,
+    },
+    Bench {
+        name: "rule_change",
+        figures: &["rule_change_dip_percent"],
+        run: rule_change::run,
+    },
+    Bench {
+        name: "hit",
+        figures: &["cycles_per_packet_hit", "allocations_per_packet"],
+        run: hit::known,
+    },
+    Bench {
+        name: "new_flows",
+        figures: &["cycles_per_new_connection"],
+        run: hit::new,
+    },
+    Bench {
+        name: "instructions",
+        figures: &["instructions_per_packet_hit", "instructions_per_packet_miss"],
+        run: instructions::run,
+    },
+];
