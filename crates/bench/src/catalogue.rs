@@ -24,7 +24,7 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "rule_change",
-        figures: &["rule_change_dip_percent"],
+        figures: &["rule_change_dip_percent", "rule_withdrawn_from_10k_flows_ms"],
         run: rule_change::run,
     },
     Bench {

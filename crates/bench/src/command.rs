@@ -97,7 +97,11 @@ fn measure(benches: &[&'static Bench], results: &Path) -> ExitCode {
         eprintln!("anet-bench: {} was not written: {error}", results.display());
         failed = true;
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn write(path: &Path, figures: &[Figure]) -> std::io::Result<()> {

@@ -134,6 +134,9 @@ mod tests {
             figure.to_json(),
             r#"{"bench": "ratio", "value": 1.500, "unit": "ratio", "ours": 12, "peer": 8, "mode": "1k", "spread": [1.250, 2]}"#
         );
-        assert_eq!(Figure::new("none", -1.0, "x").to_string(), "bench=none value=0 unit=x");
+        assert_eq!(
+            Figure::new("none", -1.0, "x").to_string(),
+            "bench=none value=0 unit=x"
+        );
     }
 }

@@ -68,6 +68,8 @@ pub struct WorkerCounters {
     pub misses: Counter,
     /// Of those: the flow was in the cache and a witness had changed.
     pub revalidations: Counter,
+    /// Packets carried by a verdict that waits to be asked again after a change of rules.
+    pub postponed: Counter,
     /// Packets that ended at this host: answered or taken note of.
     pub consumed: Counter,
     /// Replies made (ARP, ND, DHCP, ICMP).
@@ -88,6 +90,7 @@ impl Default for WorkerCounters {
             hits: Counter::default(),
             misses: Counter::default(),
             revalidations: Counter::default(),
+            postponed: Counter::default(),
             consumed: Counter::default(),
             replies: Counter::default(),
             copies: Counter::default(),

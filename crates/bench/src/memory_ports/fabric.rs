@@ -100,7 +100,8 @@ impl Fabric {
             now: 1,
         };
         let void = |what: &dyn std::fmt::Display| BenchError::Missing(what.to_string());
-        let words = Words::anonymous(words_for(u32::try_from(connections).unwrap_or(u32::MAX))).map_err(|e| void(&e))?;
+        let words = Words::anonymous(words_for(u32::try_from(connections).unwrap_or(u32::MAX)))
+            .map_err(|e| void(&e))?;
         let (connections, _) = Connections::open(words, config).map_err(|e| void(&e))?;
         let mut fabric = Self {
             writer,
@@ -325,9 +326,7 @@ fn add_peer(plan: &mut HostPlan, n: usize) {
         network: "net".parse().expect("a legal name"),
         mac: station.mac(),
         addresses: vec![station.address()],
-        endpoint: format!("host{}", n % ENDPOINTS)
-            .parse()
-            .expect("a legal name"),
+        endpoint: format!("host{}", n % ENDPOINTS).parse().expect("a legal name"),
     };
     plan.peers
         .insert(format!("peer{n}").parse().expect("a legal name"), peer);

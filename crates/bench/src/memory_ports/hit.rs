@@ -27,7 +27,12 @@ pub fn known() -> Result<Vec<Figure>, BenchError> {
     let mut figures = Vec::new();
     let mut allocations = 0;
     let mut packets = 0;
-    for (mode, flows) in [("1k", 1_000), ("10k", 10_000), ("100k", 100_000), ("1m", 1_000_000)] {
+    for (mode, flows) in [
+        ("1k", 1_000),
+        ("10k", 10_000),
+        ("100k", 100_000),
+        ("1m", 1_000_000),
+    ] {
         let seen = hits(flows, Way::Out)?;
         figures.push(seen.figure(format!("stateful_encapsulate_{mode}")));
         (allocations, packets) = (allocations + seen.allocations, packets + seen.packets);
@@ -107,9 +112,15 @@ fn measured(lane: &mut Lane<'_>, replay: &Replay) -> Result<Seen, BenchError> {
     }
     let allocations = allocations_of_this_thread() - room;
     let misses = lane.worker.counters().misses.get() - misses;
-    require(misses * 1000 < total.packets && total.sent == total.packets, || {
-        format!("of {} packets {misses} were no hit and {} left", total.packets, total.sent)
-    })?;
+    require(
+        misses * 1000 < total.packets && total.sent == total.packets,
+        || {
+            format!(
+                "of {} packets {misses} were no hit and {} left",
+                total.packets, total.sent
+            )
+        },
+    )?;
     Ok(Seen {
         cycles: quartiles(&pieces),
         packets: total.packets,
@@ -137,11 +148,15 @@ pub fn new() -> Result<Vec<Figure>, BenchError> {
     let mut figures = Vec::new();
     for (mode, path) in [("local", Path::Local), ("encapsulate", Path::Out)] {
         let fabric = Fabric::new(10, OLD + NEW + 2048)?;
-        let connections: Vec<Connection> =
-            (0..OLD + NEW).map(|n| Connection::new(n, path, 10)).collect();
+        let connections: Vec<Connection> = (0..OLD + NEW).map(|n| Connection::new(n, path, 10)).collect();
         let mut lane = Lane::of(&fabric, 2 * (OLD + NEW))?;
         lane.open(&fabric, &connections[..OLD])?;
-        let first = |c: &Connection| c.opening().into_iter().next().map(|(s, f)| (fabric.interface(s), f));
+        let first = |c: &Connection| {
+            c.opening()
+                .into_iter()
+                .next()
+                .map(|(s, f)| (fabric.interface(s), f))
+        };
         let packets = connections[OLD..].iter().filter_map(first).collect();
         let replay = Replay::shuffled(packets, &mut Random::new(5));
         let mut pieces = Vec::new();
@@ -151,7 +166,9 @@ pub fn new() -> Result<Vec<Figure>, BenchError> {
                 .carry(interface, frames)
                 .ok_or_else(|| BenchError::Void("the pool of buffers ran dry".to_owned()))?;
             if number % 500 == 499 {
-                require(piece.sent == piece.packets, || "a first packet was dropped".to_owned())?;
+                require(piece.sent == piece.packets, || {
+                    "a first packet was dropped".to_owned()
+                })?;
                 let piece = std::mem::take(&mut piece);
                 pieces.push(piece.cycles as f64 / piece.packets as f64);
             }

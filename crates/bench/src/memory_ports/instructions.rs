@@ -56,9 +56,7 @@ pub fn count(program: &Path, work: Work) -> Result<Count, BenchError> {
         .args(["--work", &work.name(), "--packets", &PACKETS.to_string()]);
     run_to_end("valgrind", &mut command)?;
     let mut annotate = Command::new("callgrind_annotate");
-    annotate
-        .args(["--inclusive=yes", "--threshold=100"])
-        .arg(&file.0);
+    annotate.args(["--inclusive=yes", "--threshold=100"]).arg(&file.0);
     let text = run_to_end("callgrind_annotate", &mut annotate)?;
     read(&text).ok_or_else(|| BenchError::Program {
         program: "callgrind_annotate".to_owned(),

@@ -36,7 +36,13 @@ pub fn run() -> Result<Vec<Figure>, BenchError> {
     let fabric = Fabric::new(10, CONNECTIONS + 1024)?;
     let paths = [Path::Local, Path::Out, Path::Local, Path::In];
     let connections: Vec<Connection> = (0..CONNECTIONS)
-        .map(|n| Connection::new(if paths[n % 4] == Path::Local { n / 2 } else { n / 4 }, paths[n % 4], 10))
+        .map(|n| {
+            Connection::new(
+                if paths[n % 4] == Path::Local { n / 2 } else { n / 4 },
+                paths[n % 4],
+                10,
+            )
+        })
         .collect();
     let replays = share(&fabric, &connections)?;
     Lane::of(&fabric, 1024)?.open(&fabric, &connections)?;
@@ -81,11 +87,7 @@ fn other(side: Side) -> Side {
 }
 
 /// Nanoseconds of each pair of rounds: one worker, two workers.
-fn rounds(
-    fabric: &Fabric,
-    replays: &[Replay; 2],
-    processors: &[usize],
-) -> Result<Vec<[u64; 2]>, BenchError> {
+fn rounds(fabric: &Fabric, replays: &[Replay; 2], processors: &[usize]) -> Result<Vec<[u64; 2]>, BenchError> {
     let (go, told) = mpsc::channel();
     let (answer, answers) = mpsc::channel();
     let both = [&replays[0], &replays[1]];
@@ -165,7 +167,11 @@ fn timed(lane: &mut Lane<'_>, replays: &[&Replay]) -> Result<u64, BenchError> {
     }
     let time = thread_time()?.saturating_sub(before);
     require(total.sent == total.packets, || {
-        format!("{} of {} packets were lost", total.packets - total.sent, total.packets)
+        format!(
+            "{} of {} packets were lost",
+            total.packets - total.sent,
+            total.packets
+        )
     })?;
     Ok(time.as_nanos() as u64)
 }

@@ -61,7 +61,11 @@ impl Connection {
         };
         let turn = number / (PORTS * PEERS);
         // Pairs 240 and up share their stations with lower ones where both are local: a port range of their own.
-        let apart = if path == Path::Local { other / (PORTS - 1) } else { 0 };
+        let apart = if path == Path::Local {
+            other / (PORTS - 1)
+        } else {
+            0
+        };
         Self {
             client,
             server,
@@ -224,12 +228,8 @@ impl Replay {
 
 /// A packet of each direction of each connection, with where it comes in.
 pub fn both_ways(fabric: &Fabric, connections: &[Connection]) -> Vec<(Interface, Frame)> {
-    let packet = |connection: &Connection, side| {
-        (
-            fabric.interface(connection.sender(side)),
-            connection.frame(side),
-        )
-    };
+    let packet =
+        |connection: &Connection, side| (fabric.interface(connection.sender(side)), connection.frame(side));
     connections
         .iter()
         .flat_map(|c| [packet(c, Side::Client), packet(c, Side::Server)])

@@ -61,7 +61,14 @@ impl Work {
         let connections = if is_new { packets } else { FLOWS };
         let fabric = Fabric::new(10, connections + 1024)?;
         // A flow cache of the least size forgets nearly all of them.
-        let mut lane = Lane::of(&fabric, if self == Work::MissKnown { 64 } else { 4 * connections })?;
+        let mut lane = Lane::of(
+            &fabric,
+            if self == Work::MissKnown {
+                64
+            } else {
+                4 * connections
+            },
+        )?;
         // Rules are for the ports of the numbers 0 to 9: what number 10 is for is forbidden.
         let rules = if self == Work::HitDrop { 11 } else { 10 };
         let made = (0..).map(|n| Connection::new(n, self.path(), rules));

@@ -12,13 +12,19 @@ use crate::tables::Tables;
 #[inline]
 fn is_fresh(environment: &Environment<'_>, flow: &Flow) -> bool {
     let witnesses = environment.tables.witnesses();
-    let rests = witnesses.is_fresh(flow.source) && witnesses.is_fresh(flow.destination);
-    rests
-        && match (flow.half, flow.action) {
-            (Some(half), _) => environment.connections.is_valid(half.connection, half.direction),
-            (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark),
-            (None, _) => true,
-        }
+    witnesses.is_fresh(flow.source)
+        && witnesses.is_fresh(flow.destination)
+        && stands_otherwise(environment, flow)
+}
+
+/// Beside its witnesses: does its connection live, may no connection made since allow what it drops?
+#[inline]
+fn stands_otherwise(environment: &Environment<'_>, flow: &Flow) -> bool {
+    match (flow.half, flow.action) {
+        (Some(half), _) => environment.connections.is_valid(half.connection, half.direction),
+        (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark),
+        (None, _) => true,
+    }
 }
 
 impl Worker {
@@ -44,10 +50,35 @@ impl Worker {
                 self.counters.hits.add(1);
                 self.forward(with, source, seen, &flow, buffer);
             }
+            Some(flow) if seen.uncut <= flow.longest && self.waits(&with.environment, &flow) => {
+                self.counters.postponed.add(1);
+                self.forward(with, source, seen, &flow, buffer);
+            }
             stale => {
-                self.counters.revalidations.add(u64::from(stale.is_some()));
+                if let Some(flow) = stale {
+                    self.counters.revalidations.add(1);
+                    self.asked_again(&with.environment, &flow);
+                }
                 self.miss(with, source, seen.source, buffer);
             }
+        }
+    }
+
+    /// Of very many flows that a change of rules concerns, some wait for their turn with the verdict they had.
+    #[cold]
+    fn waits(&mut self, environment: &Environment<'_>, flow: &Flow) -> bool {
+        let witnesses = environment.tables.witnesses();
+        witnesses.may_wait(flow.source)
+            && witnesses.may_wait(flow.destination)
+            && stands_otherwise(environment, flow)
+            && self.postponement.must_wait(environment.now)
+    }
+
+    /// A flow that could have waited has taken its part of the budget already.
+    #[cold]
+    fn asked_again(&mut self, environment: &Environment<'_>, flow: &Flow) {
+        if !stands_otherwise(environment, flow) {
+            self.postponement.charge(environment.now);
         }
     }
 

@@ -10,6 +10,7 @@ mod copies;
 mod forward;
 mod marks;
 mod miss;
+mod postpone;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::tables::Tables;
 use crate::verdict::DropReason;
 
 pub use marks::NewConnections;
+pub use postpone::{GRACE_NS, PER_MILLISECOND};
 
 /// Packets of a burst at most.
 pub const BURST: usize = 32;
@@ -66,6 +68,7 @@ pub struct Worker {
     cache: FlowCache,
     state: WorkerState,
     seen: Box<[Seen; BURST]>,
+    postponement: postpone::Postponement,
     counters: Arc<WorkerCounters>,
 }
 
@@ -87,6 +90,7 @@ impl Worker {
             cache: FlowCache::new(settings.flows, settings.seed),
             state: WorkerState::default(),
             seen: Box::new([Seen::default(); BURST]),
+            postponement: postpone::Postponement::default(),
             counters: Arc::default(),
         }
     }
@@ -110,6 +114,9 @@ impl Worker {
     pub fn process(&mut self, with: &mut Surroundings<'_>, source: Interface, burst: &mut Vec<Buffer>) {
         let counters = self.counters.clone();
         let interface = counters.interface(source);
+        let environment = with.environment;
+        self.postponement
+            .observe(environment.tables.witnesses().changes(), environment.now);
         interface.received_packets.add(burst.len() as u64);
         interface
             .received_bytes

@@ -37,8 +37,11 @@ pub enum TableOp {
     SetClear(u32),
     /// There are at least this many witness slots from now on.
     Witnesses(u32),
-    /// Verdicts that rest on these slots (first, count) are asked again.
+    /// Verdicts that rest on these slots (first, count) are asked again, at once: a port or station changed.
     Bump(u32, u32),
+    /// Verdicts that rest on this slot are asked again: a rule changed. Where very many do, a worker may take its time
+    /// ([`crate::burst::GRACE_NS`]).
+    BumpRule(u32),
 }
 
 impl Absorb<TableOp> for Tables {
@@ -78,6 +81,7 @@ impl Tables {
             TableOp::SetClear(set) => self.sets.clear(*set),
             TableOp::Witnesses(slots) => self.witnesses.grow(*slots),
             TableOp::Bump(first, count) => self.witnesses.bump(*first, *count),
+            TableOp::BumpRule(slot) => self.witnesses.bump_rule(*slot),
         }
     }
 

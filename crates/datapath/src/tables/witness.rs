@@ -34,15 +34,22 @@ impl Witness {
     }
 }
 
+/// What a generation grows by when an object changes; a changed rule adds 1.
+const OBJECT_STEP: u32 = 1 << 8;
+
 /// Generations by slot. Slot 0 is never bumped.
 #[derive(Debug, Clone)]
 pub struct Witnesses {
     generations: Vec<u32>,
+    changes: u64,
 }
 
 impl Default for Witnesses {
     fn default() -> Self {
-        Self { generations: vec![0] }
+        Self {
+            generations: vec![0],
+            changes: 0,
+        }
     }
 }
 
@@ -65,6 +72,20 @@ impl Witnesses {
         self.generations.get(witness.slot as usize) == Some(&witness.generation)
     }
 
+    /// True where a verdict that is no longer fresh may be used a moment longer: since it was made, only rules have
+    /// changed (fewer than 256 times), not the port or station itself.
+    #[inline]
+    pub fn may_wait(&self, witness: Witness) -> bool {
+        let now = self.generations.get(witness.slot as usize);
+        now.is_some_and(|generation| generation / OBJECT_STEP == witness.generation / OBJECT_STEP)
+    }
+
+    /// Bumps so far; both kinds count.
+    #[inline]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// How many slots there are.
     pub fn len(&self) -> usize {
         self.generations.len()
@@ -80,11 +101,22 @@ impl Witnesses {
         self.generations.resize(wanted, 0);
     }
 
+    /// A rule changed.
+    pub(super) fn bump_rule(&mut self, slot: u32) {
+        self.advance(slot, 1, 1);
+    }
+
+    /// The objects themselves changed.
     pub(super) fn bump(&mut self, first: u32, count: u32) {
+        self.advance(first, count, OBJECT_STEP);
+    }
+
+    fn advance(&mut self, first: u32, count: u32, step: u32) {
+        self.changes = self.changes.wrapping_add(1);
         let first = first.max(1) as usize;
         let last = (first + count as usize).min(self.generations.len());
         for generation in self.generations.iter_mut().take(last).skip(first) {
-            *generation = generation.wrapping_add(1);
+            *generation = generation.wrapping_add(step);
         }
     }
 }

@@ -120,7 +120,7 @@ impl TableBuilder {
         let Some(range) = self.port_slots.get(id) else {
             return;
         };
-        let rule = |ordinal: &u32| TableOp::Bump(range.first + tables::Port::RESERVED_SLOTS + ordinal, 1);
+        let rule = |ordinal: &u32| TableOp::BumpRule(range.first + tables::Port::RESERVED_SLOTS + ordinal);
         ops.extend(
             change
                 .withdrawn
@@ -129,10 +129,10 @@ impl TableBuilder {
                 .map(rule),
         );
         if change.added_out {
-            ops.push(TableOp::Bump(range.first, 1));
+            ops.push(TableOp::BumpRule(range.first));
         }
         if change.added_in {
-            ops.push(TableOp::Bump(range.first + 1, 1));
+            ops.push(TableOp::BumpRule(range.first + 1));
         }
     }
 
@@ -153,14 +153,13 @@ impl TableBuilder {
             };
             for (ordinal, direction) in policy.rules_with_set(set) {
                 if shrinks {
-                    ops.push(TableOp::Bump(
+                    ops.push(TableOp::BumpRule(
                         range.first + tables::Port::RESERVED_SLOTS + ordinal,
-                        1,
                     ));
                 }
                 if grows {
                     let deny = if direction == Direction::Egress { 0 } else { 1 };
-                    ops.push(TableOp::Bump(range.first + deny, 1));
+                    ops.push(TableOp::BumpRule(range.first + deny));
                 }
             }
         }
