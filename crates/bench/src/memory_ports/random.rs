@@ -11,7 +11,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -20,7 +20,7 @@ impl Random {
 
     /// One below `bound`, which is not 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        ((self.next() >> 32) as usize) % bound
+        ((self.number() >> 32) as usize) % bound
     }
 
     /// Any order.
