@@ -20,7 +20,7 @@ impl Random {
     }
 
     /// splitmix64.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -30,7 +30,7 @@ impl Random {
 
     /// Below `n`, which is not 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        (self.draw() % n as u64) as usize
     }
 }
 
@@ -102,7 +102,7 @@ fn mutate(random: &mut Random, input: &mut Vec<u8>, inputs: &[Vec<u8>]) {
     match (random.below(9), input.get_mut(at)) {
         (0 | 1, Some(byte)) => *byte ^= 1 << random.below(8),
         (2, Some(byte)) => *byte = TELLING[random.below(TELLING.len())],
-        (3, Some(byte)) => *byte = random.next() as u8,
+        (3, Some(byte)) => *byte = random.draw() as u8,
         (4, Some(byte)) => *byte = byte.wrapping_add(random.below(5) as u8).wrapping_sub(2),
         (5, _) => input.truncate(at),
         (6, _) => {
@@ -116,7 +116,7 @@ fn mutate(random: &mut Random, input: &mut Vec<u8>, inputs: &[Vec<u8>]) {
             input.splice(at..at, other[start..end].iter().copied());
         }
         _ => {
-            let bytes: Vec<u8> = (0..random.below(9)).map(|_| random.next() as u8).collect();
+            let bytes: Vec<u8> = (0..random.below(9)).map(|_| random.draw() as u8).collect();
             input.splice(at..at, bytes);
         }
     }

@@ -160,6 +160,11 @@ impl Connections {
             Header::of(&self.words).set_mark(used.mark);
         }
         used.next = end;
+        // Behind a damaged mark there may be entries that nobody has found again: they are nobody's connections.
+        let unfound = (first..end)
+            .filter_map(|slot| Entry::at(&self.words, slot))
+            .filter(|entry| !entry.is_free());
+        unfound.for_each(|entry| entry.free());
         self.walk_end.store(end, Ordering::Relaxed);
         drop(used);
         shard.add_free(first..end);

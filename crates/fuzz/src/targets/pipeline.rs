@@ -90,7 +90,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = (0..12).map(by).collect();
     let random = &mut crate::driver::Random::new(4);
     for _ in 0..24 {
-        let record = |random: &mut crate::driver::Random| [random.below(20) as u8, random.next() as u8, 0];
+        let record = |random: &mut crate::driver::Random| [random.below(20) as u8, random.draw() as u8, 0];
         seeds.push((0..40).flat_map(|_| record(random)).collect());
     }
     seeds
@@ -99,14 +99,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
 /// At most 200 records are played.
 pub fn target(input: &[u8]) {
     let frames = frames();
-    let mut host = Host::new();
-    for port in host.plan.ports.clone().into_keys() {
-        host.change(|plan| {
-            let port = plan.ports.get_mut(&port).unwrap();
-            // A trace spends no budget: it could not agree.
-            (port.budgets.control_pps, port.budgets.new_flows_pps) = (1_000_000, 100_000_000);
-        });
+    let mut plan = plan();
+    for port in plan.ports.values_mut() {
+        // A trace spends no budget: it could not agree.
+        (port.budgets.control_pps, port.budgets.new_flows_pps) = (1_000_000, 100_000_000);
     }
+    let mut host = Host::with(plan, 1024);
     let buffers = host.pool.statistics().buffers_free;
     let mut rest = input;
     for number in 0..200 {
