@@ -3,6 +3,7 @@
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::{hit, instructions, rule_change, scaling};
+use crate::system::{footprint, kill, tcp};
 
 /// A measurement that gives one or more figures.
 #[derive(Debug)]
@@ -41,5 +42,25 @@ pub const BENCHES: &[Bench] = &[
         name: "instructions",
         figures: &["instructions_per_packet_hit", "instructions_per_packet_miss"],
         run: instructions::run,
+    },
+    Bench {
+        name: "kill",
+        figures: &["vswitch_kill_gap_ms", "vswitch_kill_lost_connections"],
+        run: kill::run,
+    },
+    Bench {
+        name: "tcp_local",
+        figures: &["tcp_local_vs_linux_bridge"],
+        run: tcp::local,
+    },
+    Bench {
+        name: "tcp_across",
+        figures: &["tcp_vs_linux_vxlan_sockets"],
+        run: tcp::across,
+    },
+    Bench {
+        name: "footprint",
+        figures: &["vswitch_idle_cpu_percent", "vswitch_rss_mb"],
+        run: footprint::run,
     },
 ];

@@ -1,7 +1,8 @@
 //! Figures: what aNET costs and carries, beside the peer where there is one, measured in the same run.
 //!
 //! `anet-bench` prints one line a figure and writes all of them to `target/bench/results.json`. Figures on
-//! [memory ports](memory_ports) run the data path that ships, with frames from memory, in this process. A figure that
+//! [memory ports](memory_ports) run the data path that ships, with frames from memory, in this process; those of the
+//! [system] run the daemon, in namespaces with real guests. A figure that
 //! cannot be measured is an error that says why. Not a product: nothing depends on this crate.
 
 pub mod catalogue;
@@ -10,3 +11,4 @@ pub mod error;
 pub mod figure;
 pub mod memory_ports;
 pub mod statistics;
+pub mod system;

@@ -1,0 +1,91 @@
+//! `tcp_local_vs_linux_bridge` and `tcp_vs_linux_vxlan_sockets`: TCP between two guests, through us and through Linux.
+//!
+//! `iperf3 -C cubic`, in turn, the ratio pair by pair. Our guests are on TAPs, Linux's on veth pairs in a bridge; between
+//! hosts, ours goes through the UDP-socket uplink and Linux's through its VXLAN device, over the same kind of underlay.
+
+use std::net::IpAddr;
+
+use anet_lab::{Namespace, probe, wire};
+
+use super::{guest, two_hosts};
+use crate::error::BenchError;
+use crate::figure::Figure;
+use crate::statistics::Runs;
+
+const PAIRS: usize = 7;
+const SECONDS: u32 = 2;
+const PORT: u16 = 5201;
+const UNDERLAY_MTU: u16 = 1500;
+
+/// Two guests of one host.
+pub fn local() -> Result<Vec<Figure>, BenchError> {
+    let fabric = two_hosts(&[])?;
+    let host = Namespace::new("linux")?;
+    wire::add_bridge(&host, "br0")?;
+    let peers = [linux_guest(&host, 1)?, linux_guest(&host, 2)?];
+    let ours = (guest(&fabric, "blue-11").0, guest(&fabric, "blue-12"));
+    compare(
+        "tcp_local_vs_linux_bridge",
+        ours,
+        (&peers[0].0, (&peers[1].0, peers[1].1)),
+    )
+}
+
+/// Two guests of two hosts.
+pub fn across() -> Result<Vec<Figure>, BenchError> {
+    let fabric = two_hosts(&[])?;
+    let underlay = wire::Bridge::new("linux-under")?;
+    let hosts = [Namespace::new("linux-a")?, Namespace::new("linux-b")?];
+    let mut peers = Vec::new();
+    for (number, host) in (1_u8..).zip(&hosts) {
+        let (local, remote) = (format!("192.0.2.{number}"), format!("192.0.2.{}", 3 - number));
+        underlay.join(host, "under0", UNDERLAY_MTU, &format!("{local}/24"))?;
+        wire::add_bridge(host, "br0")?;
+        let device = [
+            "link", "add", "vx0", "type", "vxlan", "id", "7", "local", &local, "remote", &remote,
+        ];
+        host.ip(&[&device[..], &["dstport", "4789", "noudpcsum"]].concat())?;
+        host.ip(&["link", "set", "vx0", "master", "br0", "up"])?;
+        peers.push(linux_guest(host, number)?);
+    }
+    let ours = (guest(&fabric, "blue-11").0, guest(&fabric, "blue-13"));
+    compare(
+        "tcp_vs_linux_vxlan_sockets",
+        ours,
+        (&peers[0].0, (&peers[1].0, peers[1].1)),
+    )
+}
+
+/// A guest on a veth pair in the bridge of a host.
+fn linux_guest(host: &Namespace, number: u8) -> Result<(Namespace, IpAddr), BenchError> {
+    let guest = Namespace::new(&format!("linux-guest{number}"))?;
+    let port = format!("port{number}");
+    wire::direct((host, &port), (&guest, "eth0"))?;
+    host.ip(&["link", "set", &port, "master", "br0", "up"])?;
+    // As our guests have it.
+    guest.ip(&["link", "set", "eth0", "mtu", "1450"])?;
+    let address = IpAddr::from([10, 0, 0, number]);
+    guest.add_address("eth0", &format!("{address}/24"))?;
+    Ok((guest, address))
+}
+
+type Way<'w> = (&'w Namespace, (&'w Namespace, IpAddr));
+
+fn compare(name: &'static str, ours: Way<'_>, linux: Way<'_>) -> Result<Vec<Figure>, BenchError> {
+    let gbits = |way: Way<'_>| -> Result<f64, BenchError> {
+        Ok(probe::iperf(way.0, way.1, PORT, SECONDS, &[])?.bits_per_second / 1e9)
+    };
+    (gbits(ours)?, gbits(linux)?);
+    let mut pairs = Vec::new();
+    for _ in 0..PAIRS {
+        pairs.push((gbits(ours)?, gbits(linux)?));
+    }
+    let ratios = Runs::of(pairs.iter().map(|(ours, linux)| ours / linux));
+    let ours = Runs::of(pairs.iter().map(|(ours, _)| *ours)).median;
+    let linux = Runs::of(pairs.iter().map(|(_, linux)| *linux)).median;
+    Ok(vec![
+        Figure::of_runs(name, ratios, "ratio")
+            .sides(ours, linux)
+            .mode("gbit_s"),
+    ])
+}
