@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if let Some(work) = arguments.work {
         return match work.run(arguments.packets) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(_) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("anet-bench: {error}");
                 ExitCode::FAILURE

@@ -1,5 +1,6 @@
 //! Packets of one kind, carried once: what callgrind counts.
 
+use anet_memory::allocation_count::allocations_of_this_thread;
 use clap::ValueEnum;
 
 use super::fabric::Fabric;
@@ -55,8 +56,9 @@ impl Work {
     }
 
     /// Carries `packets` packets of this kind (rounded up to whole bursts of one interface) after everything they need has
-    /// been made, and makes sure that they were of this kind. With 0 it only makes that.
-    pub fn run(self, packets: usize) -> Result<(), BenchError> {
+    /// been made, and makes sure that they were of this kind. Answers with how often memory was asked for meanwhile, where
+    /// the program counts that.
+    pub fn run(self, packets: usize) -> Result<u64, BenchError> {
         let is_new = matches!(self, Work::MissNew | Work::MissNewEncapsulate);
         let connections = if is_new { packets } else { FLOWS };
         let fabric = Fabric::new(10, connections + 1024)?;
@@ -93,7 +95,8 @@ impl Work {
         self.measure(&mut lane, &replay, packets)
     }
 
-    fn measure(self, lane: &mut Lane<'_>, replay: &Replay, packets: usize) -> Result<(), BenchError> {
+    fn measure(self, lane: &mut Lane<'_>, replay: &Replay, packets: usize) -> Result<u64, BenchError> {
+        let allocations = allocations_of_this_thread();
         let before = (
             lane.worker.counters().hits.get(),
             lane.worker.counters().misses.get(),
@@ -111,15 +114,16 @@ impl Work {
                 sent += burst.sent;
             }
         }
+        let allocations = allocations_of_this_thread() - allocations;
         let hits = lane.worker.counters().hits.get() - before.0;
         let misses = lane.worker.counters().misses.get() - before.1;
-        println!("{carried} packets, {sent} sent, {hits} hits, {misses} misses");
         let is_hit = Self::HITS.contains(&self);
         let share = if is_hit { hits } else { misses };
         require(share * 10 >= carried as u64 * 8, || {
             format!("of {carried} packets {hits} hit and {misses} missed")
         })?;
         let is_sent = (sent == 0) == (self == Work::HitDrop || carried == 0);
-        require(is_sent, || format!("{sent} of {carried} packets left"))
+        require(is_sent, || format!("{sent} of {carried} packets left"))?;
+        Ok(allocations)
     }
 }
