@@ -88,6 +88,8 @@ impl Bench {
             };
             self.workers.attach(worker, attachment);
         }
+        // Commands are obeyed in order: once this one is answered, the port is there, and nothing sent to it is lost.
+        assert_eq!(self.workers.flows().len(), self.workers.count());
     }
 
     fn send(&self, from: usize, to: usize, payload: &[u8]) {
