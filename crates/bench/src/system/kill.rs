@@ -26,11 +26,7 @@ pub fn run() -> Result<Vec<Figure>, BenchError> {
     for _ in 0..KILLS {
         gaps.push(kill(&mut fabric)?);
     }
-    let lost = connections
-        .iter_mut()
-        .map(|pair| alive(pair))
-        .filter(|alive| !alive)
-        .count();
+    let lost = connections.iter_mut().map(alive).filter(|alive| !alive).count();
     Ok(vec![
         Figure::of_runs("vswitch_kill_gap_ms", Runs::of(gaps), "ms"),
         Figure::new("vswitch_kill_lost_connections", lost as f64, "connections")

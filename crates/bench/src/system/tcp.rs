@@ -75,7 +75,9 @@ fn compare(name: &'static str, ours: Way<'_>, linux: Way<'_>) -> Result<Vec<Figu
     let gbits = |way: Way<'_>| -> Result<f64, BenchError> {
         Ok(probe::iperf(way.0, way.1, PORT, SECONDS, &[])?.bits_per_second / 1e9)
     };
-    (gbits(ours)?, gbits(linux)?);
+    // The first run of each warms up and does not count.
+    gbits(ours)?;
+    gbits(linux)?;
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
         pairs.push((gbits(ours)?, gbits(linux)?));
