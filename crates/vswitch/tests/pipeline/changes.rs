@@ -258,6 +258,62 @@ fn an_endpoint_that_leaves_the_network_sends_no_more() {
     );
 }
 
+/// The place in the tables that it leaves may be another network's a moment later: no flow may take one for the other.
+#[test]
+fn an_endpoint_that_changes_network_takes_no_flow_along() {
+    let mut host = Host::new();
+    let frame = udp("q", "b", (9, 53)).build();
+    known(&mut host, From::Tunnel(HOST3, BLUE), &frame);
+    host.change(|plan| {
+        plan.peers.remove(&id("q"));
+        plan.networks.get_mut(&id("blue")).unwrap().endpoints = vec![id("host2")];
+        plan.networks
+            .get_mut(&id("green"))
+            .unwrap()
+            .endpoints
+            .push(id("host3"));
+    });
+    assert!(host.send(From::Tunnel(HOST3, GREEN), &frame).reached("gb"));
+    let expected = Some(DropReason::UnknownEndpoint);
+    assert_eq!(reason(&mut host, From::Tunnel(HOST3, BLUE), &frame), expected);
+}
+
+#[test]
+fn a_peer_that_is_gone_gets_nothing_and_the_one_in_its_place_not_its_flows() {
+    let mut host = Host::new();
+    let frames = [
+        (A, udp("a", "p", (9, 53)).build()),
+        (From::Port("u"), udp("u", "p", (9, 53)).build()),
+    ];
+    for (from, frame) in &frames {
+        known(&mut host, *from, frame);
+    }
+    host.change(|plan| {
+        plan.peers.remove(&id("p"));
+        plan.peers.insert(id("p2"), peer("green", "q", "host2"));
+    });
+    for (from, frame) in &frames {
+        assert_eq!(
+            reason(&mut host, *from, frame),
+            Some(DropReason::UnknownDestination)
+        );
+    }
+}
+
+/// After a change the first packet may be an answer: the rules are asked about the connection as it began.
+#[test]
+fn a_connection_is_asked_about_in_its_original_direction() {
+    let mut host = Host::new();
+    host.change(|plan| plan.ports.get_mut(&id("a")).unwrap().security_groups = vec![id("out")]);
+    connect(&mut host, 5);
+    host.change(|plan| plan.ports.get_mut(&id("b")).unwrap().security_groups = vec![id("web")]);
+    assert!(
+        host.send(B, &tcp("b", "a", (80, 5), ACK).build()).reached("a"),
+        "b itself may open nothing"
+    );
+    assert!(host.send(A, &tcp("a", "b", (5, 80), ACK).build()).reached("b"));
+}
+
 /// A station that moves here still has frames under way through the tunnel: they are not its own any more.
 #[test]
 fn a_station_that_moves_here_is_no_station_of_the_tunnel_any_more() {

@@ -47,6 +47,9 @@ fn a_tcp_connection_from_handshake_to_its_end_and_a_new_one() {
     assert_eq!(host.connections.len(), 1);
     connect(&mut host, 5);
     assert_eq!(host.connections.len(), 1, "the new one took the old one's place");
+    host.send(A, &tcp("a", "b", (5, 80), ACK).build());
+    let known = host.send(A, &tcp("a", "b", (5, 80), ACK).build());
+    assert_eq!(known.hits, 1, "and is established as the old one was");
     assert!(host.send(A, &tcp("a", "b", (5, 80), RST).build()).reached("b"));
     connect(&mut host, 5);
 }
@@ -98,6 +101,25 @@ fn an_answer_needs_no_rule_and_a_question_does() {
     assert!(host.send(B, &udp("b", "a", (53, 9)).build()).reached("a"));
     let other = host.send(B, &udp("b", "a", (53, 10)).build());
     assert_eq!(other.reason(), Some(DropReason::FirewallIngress));
+}
+
+#[test]
+fn the_same_tuple_in_two_networks_is_two_connections() {
+    let mut host = Host::new();
+    assert!(
+        host.send(A, &udp("a", "p", (9, 53)).build())
+            .tunnelled(HOST2, BLUE)
+    );
+    let answer = udp("gp", "ga", (53, 9)).build();
+    let unasked = host.send(From::Tunnel(HOST2, GREEN), &answer);
+    assert_eq!(unasked.reason(), Some(DropReason::FirewallIngress));
+    assert!(
+        host.send(From::Port("ga"), &udp("ga", "gp", (9, 53)).build())
+            .tunnelled(HOST2, GREEN)
+    );
+    assert_eq!(host.connections.len(), 2);
+    assert!(host.send(From::Tunnel(HOST2, GREEN), &answer).reached("ga"));
+    assert!(host.send(FROM_P, &udp("p", "a", (53, 9)).build()).reached("a"));
 }
 
 /// u may send what it wants, but not as a part of a's connection, and not to end it.
