@@ -104,8 +104,8 @@ impl FlowCache {
             flow: nothing,
         };
         Self {
-            tags: vec![Tags([0; WAYS]); buckets],
-            entries: vec![entry; buckets * WAYS],
+            tags: filled(Tags([0; WAYS]), buckets),
+            entries: filled(entry, buckets * WAYS),
             mask: buckets - 1,
             seed,
             hand: 0,
@@ -244,6 +244,14 @@ impl FlowCache {
         let second = (first ^ (tag_of(hash) as usize).wrapping_mul(0x5bd1_e995)) & self.mask;
         (first, second)
     }
+}
+
+/// A vector on huge pages where it is large and the kernel has them.
+fn filled<T: Clone>(value: T, len: usize) -> Vec<T> {
+    let mut vector = Vec::with_capacity(len);
+    anet_memory::region::advise_huge_pages(vector.spare_capacity_mut());
+    vector.resize(len, value);
+    vector
 }
 
 /// Sixteen bits of the hash that the bucket number does not use; never zero, which marks a free way.

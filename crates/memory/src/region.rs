@@ -4,6 +4,7 @@
 //! refuses them still gives the memory, and [`Region::placement`] says what came of it.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
@@ -177,6 +178,22 @@ pub fn page_bytes() -> usize {
         .unwrap_or(4096)
 }
 
+/// Advises the kernel to back memory that nobody has touched yet (a vector's spare room) with huge pages: a lookup at
+/// random in many megabytes then misses the TLB far less. True where the kernel took the advice; in less than two huge pages
+/// there is nothing to gain, and none is given.
+pub fn advise_huge_pages<T>(untouched: &mut [MaybeUninit<T>]) -> bool {
+    const HUGE: usize = 2 << 20;
+    let page = page_bytes();
+    let start = (untouched.as_ptr() as usize).next_multiple_of(page);
+    let end = (untouched.as_ptr() as usize + size_of_val(untouched)) & !(page - 1);
+    if end < start + 2 * HUGE {
+        return false;
+    }
+    // SAFETY: the range is whole pages inside the slice, which is borrowed exclusively. The advice changes no content
+    // and no right, only the size of pages to come.
+    unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) == 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,5 +239,17 @@ mod tests {
         unsafe { region.discard(1..2 * page_bytes() + 5) };
         let word = |byte: usize| region.words()[byte / 8].load(Relaxed);
         assert_eq!((word(0), word(page_bytes()), word(2 * page_bytes())), (9, 0, 9));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "Miri has no madvise")]
+    fn advice_about_huge_pages_changes_nothing_else() {
+        for megabytes in [0_usize, 1, 9] {
+            let mut vector: Vec<u64> = Vec::with_capacity(megabytes << 17);
+            let advised = advise_huge_pages(vector.spare_capacity_mut());
+            assert!(!advised || megabytes == 9);
+            vector.resize(megabytes << 17, 7);
+            assert!(vector.iter().all(|word| *word == 7));
+        }
     }
 }
