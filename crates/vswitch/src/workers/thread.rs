@@ -317,7 +317,11 @@ impl Desk<'_> {
             if let Some(error) = outcome.error
                 && place.may_tell(now)
             {
-                events(Event::Trouble(interface, error));
+                // A device may be gone without its receive queue saying so again.
+                events(match error.disposition() {
+                    Disposition::Detach => Event::Lost(interface, error),
+                    Disposition::RetryLater => Event::Trouble(interface, error),
+                });
             }
         });
     }
