@@ -89,6 +89,14 @@ pub enum PortError {
         /// The queue's number.
         queue: usize,
     },
+    /// A user-space device, its driver or their environment refused: what, and what to do about it.
+    #[error("port {port}: {what}")]
+    Device {
+        /// The port's name.
+        port: String,
+        /// What was refused and what to do next.
+        what: String,
+    },
     /// A setting that is not legal, or that this kind of port has not.
     #[error("port {port}: {what}")]
     Invalid {

@@ -15,8 +15,8 @@
 //! send, and what a VXLAN header may say, is judged by the data plane, not here.
 
 mod message;
-mod outer;
-mod pieces;
+pub(crate) mod outer;
+pub(crate) mod pieces;
 mod queue;
 mod readiness;
 mod receive;

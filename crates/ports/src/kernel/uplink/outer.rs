@@ -10,13 +10,13 @@ use anet_packet::ethernet::{self, ethertype};
 use anet_packet::{ipv4, ipv6, protocol, udp};
 
 /// Bytes in front of the UDP payload over IPv4.
-pub(super) const LEN_V4: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
+pub(crate) const LEN_V4: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
 /// Bytes in front of the UDP payload over IPv6.
-pub(super) const LEN_V6: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN;
+pub(crate) const LEN_V6: usize = ethernet::HEADER_LEN + ipv6::HEADER_LEN + udp::HEADER_LEN;
 
 /// What an outer header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outer {
+pub(crate) struct Outer {
     /// The sending tunnel endpoint; its port is the inner flow's entropy.
     pub source: SocketAddr,
     /// The receiving tunnel endpoint. Of the same family.

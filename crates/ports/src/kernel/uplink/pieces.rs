@@ -1,13 +1,13 @@
 //! The payload of a packet as it lies: the end of its head, then its chain, piece by piece.
 
-use anet_memory::buffer::{Buffer, ChainSlices};
+use anet_memory::buffer::{Buffer, ChainSlices, Checksum, NoRoom};
 use anet_packet::checksum;
 
 use super::sum;
 
 /// A part of a packet, walked without a copy.
 #[derive(Debug, Clone)]
-pub(super) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     current: &'a [u8],
     chain: ChainSlices<'a>,
     left: usize,
@@ -71,6 +71,28 @@ impl<'a> Iterator for Pieces<'a> {
         }
         None
     }
+}
+
+/// Sums what a partial checksum covers and writes the field; [`NoRoom`] where that would lie outside the head.
+pub(crate) fn finish_checksum(frame: &mut Buffer) -> Result<(), NoRoom> {
+    let Checksum::Partial { start, offset } = frame.meta.checksum else {
+        return Ok(());
+    };
+    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
+    if field + 2 > frame.head().len() {
+        return Err(NoRoom);
+    }
+    let sum = Pieces::from(frame, start).sum();
+    // UDP's field, the only one at 6, must not become "none" (RFC 768).
+    let value = if offset == 6 {
+        checksum::complement_udp(sum)
+    } else {
+        checksum::complement(sum)
+    };
+    let room = frame.head_mut().get_mut(field..field + 2).ok_or(NoRoom)?;
+    room.copy_from_slice(&value.to_be_bytes());
+    frame.meta.checksum = Checksum::Valid;
+    Ok(())
 }
 
 #[cfg(test)]

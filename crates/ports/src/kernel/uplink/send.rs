@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use anet_memory::buffer::{Buffer, Checksum, SegmentKind};
-use anet_packet::checksum;
+use anet_memory::buffer::{Buffer, SegmentKind};
 use anet_packet::segment::{Cut, Network, Transport};
 use anet_packet::vxlan;
 
 use super::UplinkSockets;
 use super::outer::Outer;
-use super::pieces::Pieces;
+use super::pieces::{Pieces, finish_checksum};
 use super::queue::{Outgoing, Route, Sent, Storage};
 use crate::port::{TransmitOutcome, TransmitQueue};
 
@@ -106,7 +105,7 @@ impl UplinkSockets {
 fn plan(frame: &mut Buffer, index: usize, sockets: usize) -> Result<Planned, Unsupported> {
     let (outer, payload_at) = Outer::parse(frame.head()).ok_or(Unsupported)?;
     if frame.meta.segmentation.kind == SegmentKind::None {
-        finish_checksum(frame)?;
+        finish_checksum(frame).map_err(|_| Unsupported)?;
     }
     let route = Route {
         socket: usize::from(outer.source.port()) % sockets.max(1),
@@ -119,28 +118,6 @@ fn plan(frame: &mut Buffer, index: usize, sockets: usize) -> Result<Planned, Uns
         index,
         payload_at,
     })
-}
-
-/// Sums what a partial checksum covers and writes the field.
-fn finish_checksum(frame: &mut Buffer) -> Result<(), Unsupported> {
-    let Checksum::Partial { start, offset } = frame.meta.checksum else {
-        return Ok(());
-    };
-    let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
-    if field + 2 > frame.head().len() {
-        return Err(Unsupported);
-    }
-    let sum = Pieces::from(frame, start).sum();
-    // UDP's field, the only one at 6, must not become "none" (RFC 768).
-    let value = if offset == 6 {
-        checksum::complement_udp(sum)
-    } else {
-        checksum::complement(sum)
-    };
-    let room = frame.head_mut().get_mut(field..field + 2).ok_or(Unsupported)?;
-    room.copy_from_slice(&value.to_be_bytes());
-    frame.meta.checksum = Checksum::Valid;
-    Ok(())
 }
 
 fn push<'f>(
