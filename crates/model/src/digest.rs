@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use crate::changeset::Change;
 use crate::entry::{Entry, Noun};
 use crate::host_plan::{
-    AddressPair, Attachment, Direction, Endpoint, Family, HostPlan, Ipv6Mode, Network, Peer, Port, Protocol,
-    Remote, Rule, Subnet, Tunnel,
+    AddressPair, Attachment, Direction, DpdkUnderlay, Endpoint, Family, HostPlan, Ipv6Mode, Network, Peer,
+    Port, Protocol, Remote, Rule, Subnet, Tunnel,
 };
 
 /// 128 bits that stand for a set of entries; zero for none.
@@ -197,15 +197,28 @@ impl Canonical {
     }
 
     fn tunnel(&mut self, tunnel: &Tunnel) {
-        let Tunnel { address, udp_port } = tunnel;
+        let Tunnel {
+            address,
+            udp_port,
+            dpdk,
+        } = tunnel;
         self.address(*address);
         self.number(*udp_port);
+        self.option(dpdk.as_ref(), |w, DpdkUnderlay { device, mac }| {
+            w.text(device);
+            w.number(mac.to_u64());
+        });
     }
 
     fn endpoint(&mut self, endpoint: &Endpoint) {
-        let Endpoint { address, udp_port } = endpoint;
+        let Endpoint {
+            address,
+            udp_port,
+            next_hop,
+        } = endpoint;
         self.address(*address);
         self.number(*udp_port);
+        self.option(*next_hop, |w, mac| w.number(mac.to_u64()));
     }
 
     fn network(&mut self, network: &Network) {
@@ -276,6 +289,7 @@ impl Canonical {
             Attachment::Detached => return self.byte(0),
             Attachment::Tap { interface, netns } => (1, interface, netns),
             Attachment::Packet { interface, netns } => (2, interface, netns),
+            Attachment::Dpdk { device } => (3, device, &None),
         };
         self.byte(kind);
         self.text(interface);

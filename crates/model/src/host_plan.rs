@@ -54,6 +54,19 @@ pub struct Tunnel {
     pub address: IpAddr,
     /// UDP port to receive on and send to, 4789 (RFC 7348) unless the underlay uses another.
     pub udp_port: u16,
+    /// The device that the underlay is reached by, where that is not left to the kernel's sockets.
+    pub dpdk: Option<DpdkUnderlay>,
+}
+
+/// A DPDK device as the way into the underlay. The kernel has no part in it: its address is not one of the kernel's,
+/// and where each endpoint's packets go is said by [`Endpoint::next_hop`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DpdkUnderlay {
+    /// The device, as DPDK writes it: a PCI address, or a driver's name with a number; arguments behind commas. 1 to 255
+    /// printable ASCII characters without space.
+    pub device: String,
+    /// This end's MAC, a station address.
+    pub mac: Mac,
 }
 
 /// A layer-2 network, carried in one VXLAN segment.
@@ -111,6 +124,11 @@ pub enum Attachment {
         interface: String,
         /// As above.
         netns: Option<String>,
+    },
+    /// A DPDK device that the vswitch opens.
+    Dpdk {
+        /// The device, as [`DpdkUnderlay::device`].
+        device: String,
     },
     /// Nothing yet: the port is planned but not attached.
     Detached,
@@ -178,6 +196,9 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// UDP port to send to.
     pub udp_port: u16,
+    /// The MAC that packets to it are sent to on the underlay: its own, or a router's. Needed, and of use, only where
+    /// [`Tunnel::dpdk`] is there; else the kernel knows.
+    pub next_hop: Option<Mac>,
 }
 
 /// A station reached through a tunnel.

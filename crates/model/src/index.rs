@@ -95,8 +95,14 @@ impl<K: Eq + Hash> Claims<K> {
     }
 }
 
-/// Interface claimed by an attachment: namespace path and name.
-pub(crate) type InterfaceKey = (Option<String>, String);
+/// A device claimed by an attachment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum DeviceKey {
+    /// An interface of the kernel, by namespace and name.
+    Interface(Option<String>, String),
+    /// A DPDK device, by its string's first part.
+    Dpdk(String),
+}
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -104,7 +110,7 @@ pub(crate) struct Index {
     pub(crate) vnis: Claims<Vni>,
     pub(crate) macs: Claims<(NetworkId, Mac)>,
     pub(crate) addresses: Claims<(NetworkId, IpAddr)>,
-    pub(crate) interfaces: Claims<InterfaceKey>,
+    pub(crate) devices: Claims<DeviceKey>,
     pub(crate) endpoint_addresses: Claims<IpAddr>,
     pub(crate) rule_ids: Claims<RuleId>,
     pub(crate) network_subnets: References<NetworkId, SubnetId>,
@@ -173,8 +179,8 @@ impl Index {
     pub(crate) fn add_port(&mut self, id: &PortId, port: &Port) {
         let subject = Subject::Port(id.clone());
         self.add_station(&subject, &port.network, port.mac, &port.addresses);
-        if let Some(key) = interface_key(&port.attachment) {
-            self.interfaces.insert(key, subject);
+        if let Some(key) = device_key(&port.attachment) {
+            self.devices.insert(key, subject);
         }
         self.network_ports.insert(&port.network, id.clone());
         port.security_groups
@@ -185,8 +191,8 @@ impl Index {
     pub(crate) fn remove_port(&mut self, id: &PortId, port: &Port) {
         let subject = Subject::Port(id.clone());
         self.remove_station(&subject, &port.network, port.mac, &port.addresses);
-        if let Some(key) = interface_key(&port.attachment) {
-            self.interfaces.remove(&key, &subject);
+        if let Some(key) = device_key(&port.attachment) {
+            self.devices.remove(&key, &subject);
         }
         self.network_ports.remove(&port.network, id);
         port.security_groups
@@ -282,12 +288,18 @@ impl Index {
     }
 }
 
-/// The interface that an attachment claims.
-pub(crate) fn interface_key(attachment: &Attachment) -> Option<InterfaceKey> {
+/// The device that an attachment claims.
+pub(crate) fn device_key(attachment: &Attachment) -> Option<DeviceKey> {
     match attachment {
         Attachment::Tap { interface, netns } | Attachment::Packet { interface, netns } => {
-            Some((netns.clone(), interface.clone()))
+            Some(DeviceKey::Interface(netns.clone(), interface.clone()))
         }
+        Attachment::Dpdk { device } => Some(DeviceKey::Dpdk(dpdk_name(device).to_owned())),
         Attachment::Detached => None,
     }
+}
+
+/// A DPDK device's name: its string up to the arguments.
+pub(crate) fn dpdk_name(device: &str) -> &str {
+    device.split(',').next().unwrap_or_default()
 }

@@ -15,6 +15,8 @@ pub const DNS_SERVERS_PER_SUBNET: usize = 8;
 pub const HOST_ROUTES_PER_SUBNET: usize = 28;
 /// The shortest DHCP lease, in seconds.
 pub const LEASE_SECONDS_MINIMUM: u32 = 60;
+/// Bytes of a DPDK device string.
+pub const DPDK_DEVICE_BYTES: usize = 255;
 /// Ports of a host.
 pub const PORTS: usize = 4_096;
 /// Fixed addresses of one port or peer.

@@ -13,8 +13,8 @@ use proptest::sample::{select, subsequence};
 
 use crate::changeset::{Change, Changeset};
 use crate::host_plan::{
-    AddressPair, AddressSet, Attachment, Budgets, Direction, Endpoint, Family, HostPlan, Ipv6Mode, Network,
-    Peer, Port, PortRange, Protocol, Remote, Rule, SecurityGroup, Subnet, Tunnel,
+    AddressPair, AddressSet, Attachment, Budgets, Direction, DpdkUnderlay, Endpoint, Family, HostPlan,
+    Ipv6Mode, Network, Peer, Port, PortRange, Protocol, Remote, Rule, SecurityGroup, Subnet, Tunnel,
 };
 use crate::id::Id;
 use crate::state::PlanState;
@@ -70,6 +70,7 @@ pub fn base_plan() -> HostPlan {
         tunnel: Some(Tunnel {
             address: ip("192.0.2.1"),
             udp_port: 4789,
+            dpdk: None,
         }),
         ..HostPlan::default()
     };
@@ -79,6 +80,7 @@ pub fn base_plan() -> HostPlan {
             Endpoint {
                 address: ip(address),
                 udp_port: 4789,
+                next_hop: None,
             },
         );
     }
@@ -172,9 +174,17 @@ fn some_ids<N: 'static>(noun: &'static str, count: u8) -> impl Strategy<Value = 
 fn tunnel() -> impl Strategy<Value = Option<Tunnel>> {
     let address = prop_oneof![6 => Just("192.0.2.1"), 2 => Just("192.0.2.9"), 1 => Just("192.0.2.2"),
         1 => Just("2001:db8::1"), 1 => Just("224.0.0.1")];
-    let tunnel = (address, select(vec![4789, 8472])).prop_map(|(a, udp_port)| Tunnel {
+    let dpdk = option::weighted(0.3, (select(vec!["net_ring0", "net_null1,size=64", ""]), mac()));
+    let dpdk = dpdk.prop_map(|some| {
+        some.map(|(device, mac)| DpdkUnderlay {
+            device: device.to_owned(),
+            mac,
+        })
+    });
+    let tunnel = (address, select(vec![4789, 8472]), dpdk).prop_map(|(a, udp_port, dpdk)| Tunnel {
         address: ip(a),
         udp_port,
+        dpdk,
     });
     option::weighted(0.95, tunnel)
 }
@@ -190,7 +200,13 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
         "2001:db8::2",
     ]);
     let udp_port = prop_oneof![8 => Just(4789), 2 => Just(8472), 1 => Just(0)];
-    (select(pool), udp_port).prop_map(|(address, udp_port)| Endpoint { address, udp_port })
+    (select(pool), udp_port, option::weighted(0.9, mac())).prop_map(|(address, udp_port, next_hop)| {
+        Endpoint {
+            address,
+            udp_port,
+            next_hop,
+        }
+    })
 }
 
 fn network() -> impl Strategy<Value = Network> {
@@ -274,7 +290,16 @@ fn attachment() -> impl Strategy<Value = Attachment> {
         true => Attachment::Tap { interface, netns },
         false => Attachment::Packet { interface, netns },
     });
-    prop_oneof![1 => Just(Attachment::Detached), 2 => named]
+    let dpdk = select(vec![
+        "net_null0",
+        "net_null1,size=64",
+        "0000:03:00.0",
+        "with space",
+    ]);
+    let dpdk = dpdk.prop_map(|device| Attachment::Dpdk {
+        device: device.to_owned(),
+    });
+    prop_oneof![1 => Just(Attachment::Detached), 2 => named, 1 => dpdk]
 }
 
 fn port() -> impl Strategy<Value = Port> {

@@ -10,7 +10,7 @@ use crate::host_plan::{
     Endpoint, EndpointId, Family, Network, NetworkId, Peer, Port, PortId, Remote, Rule, RuleId,
     SecurityGroupId, Subnet, SubnetId, Tunnel,
 };
-use crate::index::interface_key;
+use crate::index::{DeviceKey, device_key};
 use crate::validate::{Checker, Subject};
 
 /// Collects what has to be checked again. `checker` looks at the plan as it is after all changes.
@@ -65,8 +65,8 @@ impl<'a> Touched<'a> {
 
     fn by_tunnel(&mut self, old: Option<&Tunnel>, new: Option<&Tunnel>) {
         self.subjects.insert(Subject::Tunnel);
-        let family = |tunnel: Option<&Tunnel>| tunnel.map(|t| Family::of(t.address));
-        if family(old) != family(new) {
+        let kind = |tunnel: Option<&Tunnel>| tunnel.map(|t| (Family::of(t.address), t.dpdk.is_some()));
+        if kind(old) != kind(new) {
             self.subjects
                 .extend(self.checker.plan.endpoints.keys().cloned().map(Subject::Endpoint));
         } else if let Some(tunnel) = new {
@@ -150,8 +150,11 @@ impl<'a> Touched<'a> {
                     .cloned(),
             );
         }
-        if let Some(key) = interface_key(&port.attachment) {
-            self.subjects.extend(index.interfaces.of(&key).iter().cloned());
+        if let Some(key) = device_key(&port.attachment) {
+            self.subjects.extend(index.devices.of(&key).iter().cloned());
+            if matches!(key, DeviceKey::Dpdk(_)) {
+                self.subjects.insert(Subject::Tunnel);
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use anet_model::host_plan::{
-    AddressPair, AddressSet, Attachment, Budgets, Endpoint, HostPlan, Network, Peer, Port, PortRange,
-    Protocol, Remote, Rule, SecurityGroup, Subnet, Tunnel,
+    AddressPair, AddressSet, Attachment, Budgets, DpdkUnderlay, Endpoint, HostPlan, Network, Peer, Port,
+    PortRange, Protocol, Remote, Rule, SecurityGroup, Subnet, Tunnel,
 };
 use anet_model::id::Id;
 use anet_model::limits;
@@ -116,10 +116,63 @@ fn a_right_plan_is_right() {
 }
 
 #[test]
+fn dpdk_devices() {
+    let underlay = |device: &str, mac: &str| {
+        Some(DpdkUnderlay {
+            device: device.to_owned(),
+            mac: mac.parse().expect("a MAC"),
+        })
+    };
+    let with = |plan: &mut HostPlan, dpdk| {
+        let next_hop = Some("02:00:00:00:09:09".parse().expect("a MAC"));
+        plan.endpoints.values_mut().for_each(|e| e.next_hop = next_hop);
+        plan.tunnel.as_mut().expect("the plan has one").dpdk = dpdk;
+    };
+    let mut right = plan();
+    with(&mut right, underlay("0000:03:00.0", "02:00:00:00:01:01"));
+    port(&mut right).attachment = Attachment::Dpdk {
+        device: "net_null0,size=64".to_owned(),
+    };
+    assert_eq!(right.validate(), Ok(()));
+    for device in ["", ",x", "a b", "n\u{e9}t0", &"x".repeat(256)] {
+        check("the tunnel", "dpdk.device", |plan| {
+            with(plan, underlay(device, "02:00:00:00:01:01"))
+        });
+        check("port web", "dpdk.device", |plan| {
+            port(plan).attachment = Attachment::Dpdk {
+                device: device.to_owned(),
+            }
+        });
+    }
+    check("the tunnel", "dpdk.mac", |plan| {
+        with(plan, underlay("x0", "01:00:00:00:01:01"))
+    });
+    check("the tunnel", "dpdk.device", |plan| {
+        with(plan, underlay("x0,a=1", "02:00:00:00:01:01"));
+        port(plan).attachment = Attachment::Dpdk {
+            device: "x0,a=2".to_owned(),
+        };
+    });
+    check("endpoint host2", "next_hop", |plan| {
+        with(plan, underlay("x0", "02:00:00:00:01:01"));
+        endpoint(plan).next_hop = None;
+    });
+    check("endpoint host2", "next_hop", |plan| {
+        endpoint(plan).next_hop = Some("ff:ff:ff:ff:ff:ff".parse().expect("a MAC"))
+    });
+}
+
+#[test]
 fn tunnel_and_endpoints() {
     let spoil_tunnel = |address: &str, udp_port| {
         let address = ip(address);
-        move |plan: &mut HostPlan| plan.tunnel = Some(Tunnel { address, udp_port })
+        move |plan: &mut HostPlan| {
+            plan.tunnel = Some(Tunnel {
+                address,
+                udp_port,
+                dpdk: None,
+            })
+        }
     };
     check("the tunnel", "address", spoil_tunnel("224.0.0.1", 4789));
     check("the tunnel", "address", spoil_tunnel("0.0.0.0", 4789));

@@ -424,8 +424,8 @@ fn the_documentation_names_every_key_and_no_other() {
 
 /// A plan with every key that there is; the next test holds it to that.
 const EVERY_KEY: &str = "\
-tunnel: {address: 192.0.2.1, udp_port: 4789}
-endpoints: {host2: {address: 192.0.2.2, udp_port: 4789}}
+tunnel: {address: 192.0.2.1, udp_port: 4789, dpdk: {device: '0000:03:00.0', mac: 02:00:00:00:01:01}}
+endpoints: {host2: {address: 192.0.2.2, udp_port: 4789, next_hop: 02:00:00:00:01:02}}
 networks: {blue: {vni: 10, mtu: 1450, endpoints: [host2]}}
 subnets:
   v4:
@@ -450,6 +450,7 @@ ports:
     budgets: {connections: 1, control_pps: 2, new_flows_pps: 3}
     admin_up: true
   web2: {network: blue, mac: 02:00:00:00:00:02, packet: {interface: veth0}}
+  web3: {network: blue, mac: 02:00:00:00:00:04, dpdk: {device: 'net_af_packet0,iface=eth1'}}
 peers:
   db1: {network: blue, mac: 02:00:00:00:00:03, addresses: [10.0.0.12], endpoint: host2}
 security_groups:

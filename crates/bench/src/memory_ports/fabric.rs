@@ -252,6 +252,7 @@ fn plan_of(rules: usize) -> HostPlan {
         tunnel: Some(Tunnel {
             address: LOCAL_ENDPOINT.into(),
             udp_port: 4789,
+            dpdk: None,
         }),
         ..HostPlan::default()
     };
@@ -259,6 +260,7 @@ fn plan_of(rules: usize) -> HostPlan {
         let endpoint = Endpoint {
             address: endpoint_of(n).into(),
             udp_port: 4789,
+            next_hop: None,
         };
         let id = format!("host{n}").parse().expect("a legal name");
         plan.endpoints.insert(id, endpoint);

@@ -25,6 +25,7 @@ impl Layout {
             tunnel: Some(Tunnel {
                 address: host.address.into(),
                 udp_port: UDP_PORT,
+                dpdk: None,
             }),
             ..HostPlan::default()
         };
@@ -33,6 +34,7 @@ impl Layout {
             let endpoint = Endpoint {
                 address: other.address.into(),
                 udp_port: UDP_PORT,
+                next_hop: None,
             };
             plan.endpoints.insert(id(other.name), endpoint);
         }

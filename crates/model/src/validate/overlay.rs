@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anet_packet::addr::IpPrefix;
 
+use super::station::check_dpdk_device;
 use super::{Check, Checker, Subject, at_most, is_host_of, is_station_address, no_repeats, wrong};
-use crate::host_plan::{EndpointId, Family, Network, NetworkId, Subnet, SubnetId};
+use crate::host_plan::{DpdkUnderlay, Endpoint, EndpointId, Family, Network, NetworkId, Subnet, SubnetId};
+use crate::index::{DeviceKey, dpdk_name};
 use crate::limits;
 
 /// The smallest MTU a link with IPv6 may have (RFC 8200, section 5).
@@ -17,7 +19,50 @@ impl Checker<'_> {
             return Ok(());
         };
         check_underlay_address(tunnel.address)?;
-        check_udp_port(tunnel.udp_port)
+        check_udp_port(tunnel.udp_port)?;
+        match &tunnel.dpdk {
+            Some(underlay) => self.check_dpdk_underlay(underlay),
+            None => Ok(()),
+        }
+    }
+
+    fn check_dpdk_underlay(self, underlay: &DpdkUnderlay) -> Check {
+        check_dpdk_device(&underlay.device)?;
+        if !underlay.mac.is_station() {
+            let problem = format!("{} is a group address or zero", underlay.mac);
+            return wrong("dpdk.mac", problem, "a station's MAC");
+        }
+        let key = DeviceKey::Dpdk(dpdk_name(&underlay.device).to_owned());
+        match self.index.devices.of(&key).first() {
+            Some(port) => wrong(
+                "dpdk.device",
+                format!("{port} has the same device"),
+                "a device of its own",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Without the kernel nobody else knows where packets to an endpoint go.
+    fn check_next_hop(self, endpoint: &Endpoint) -> Check {
+        let has_device = self
+            .plan
+            .tunnel
+            .as_ref()
+            .is_some_and(|tunnel| tunnel.dpdk.is_some());
+        match endpoint.next_hop {
+            Some(mac) if !mac.is_station() => wrong(
+                "next_hop",
+                format!("{mac} is a group address or zero"),
+                "a station's MAC",
+            ),
+            None if has_device => wrong(
+                "next_hop",
+                "the tunnel's DPDK device knows no neighbours",
+                "the MAC of the endpoint, or of the router to it",
+            ),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn check_endpoint(self, subject: &Subject, id: &EndpointId) -> Check {
@@ -26,6 +71,7 @@ impl Checker<'_> {
         };
         check_underlay_address(endpoint.address)?;
         check_udp_port(endpoint.udp_port)?;
+        self.check_next_hop(endpoint)?;
         let Some(tunnel) = &self.plan.tunnel else {
             return wrong(
                 "address",

@@ -7,7 +7,7 @@ use anet_packet::addr::Mac;
 
 use super::{Check, Checker, Subject, at_most, is_host_of, is_station_address, no_repeats, wrong};
 use crate::host_plan::{Attachment, NetworkId, Peer, Port, PortId};
-use crate::index::interface_key;
+use crate::index::{device_key, dpdk_name};
 use crate::limits;
 
 impl Checker<'_> {
@@ -21,8 +21,8 @@ impl Checker<'_> {
         self.check_groups_of_port(port)?;
         check_hostname(port)?;
         check_attachment(&port.attachment)?;
-        let claimed = interface_key(&port.attachment);
-        match claimed.and_then(|key| self.index.interfaces.earlier(&key, subject)) {
+        let claimed = device_key(&port.attachment);
+        match claimed.and_then(|key| self.index.devices.earlier(&key, subject)) {
             Some(other) => wrong(
                 "attachment",
                 format!("{other} has the same interface"),
@@ -236,25 +236,42 @@ fn check_hostname(port: &Port) -> Check {
 }
 
 fn check_attachment(attachment: &Attachment) -> Check {
-    let Some((netns, interface)) = interface_key(attachment) else {
-        return Ok(());
+    let (interface, netns) = match attachment {
+        Attachment::Tap { interface, netns } | Attachment::Packet { interface, netns } => (interface, netns),
+        Attachment::Dpdk { device } => return check_dpdk_device(device),
+        Attachment::Detached => return Ok(()),
     };
     let legal = |b: u8| b.is_ascii_graphic() && !matches!(b, b'/' | b':' | b'%');
     let named = (1..=limits::INTERFACE_NAME_BYTES).contains(&interface.len()) && interface.bytes().all(legal);
     if !named || interface == "." || interface == ".." {
         return wrong(
             "interface",
-            format!("`{}` is not an interface name", excerpt(&interface)),
+            format!("`{}` is not an interface name", excerpt(interface)),
             "1 to 15 printable ASCII characters without space / : %",
         );
     }
     match netns {
-        Some(path) if !is_netns_path(&path) => wrong(
+        Some(path) if !is_netns_path(path) => wrong(
             "netns",
-            format!("`{}` is not a network namespace's path", excerpt(&path)),
+            format!("`{}` is not a network namespace's path", excerpt(path)),
             "an absolute path of at most 255 bytes, as /run/netns/guest",
         ),
         _ => Ok(()),
+    }
+}
+
+/// Whether there is such a device is for DPDK to say.
+pub(super) fn check_dpdk_device(device: &str) -> Check {
+    let legal = (1..=limits::DPDK_DEVICE_BYTES).contains(&device.len())
+        && device.bytes().all(|b| b.is_ascii_graphic())
+        && !dpdk_name(device).is_empty();
+    match legal {
+        true => Ok(()),
+        false => wrong(
+            "dpdk.device",
+            format!("`{}` is not a DPDK device", excerpt(device)),
+            "a PCI address or a driver's name with a number, and arguments behind commas, as net_af_packet0,iface=eth1",
+        ),
     }
 }
 

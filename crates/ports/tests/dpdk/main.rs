@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../uplink/packets.rs"]
+#[allow(dead_code)]
 mod packets;
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, Signal};
 use super::{CONNECTIONS, CONTROL};
 use crate::daemon::{Daemon, Message, Settings};
 use crate::log;
-use crate::workers::report_panics;
+use crate::workers::{Polling, report_panics};
 
 /// VXLAN's UDP port (RFC 7348).
 const VXLAN_PORT: u16 = 4789;
@@ -45,6 +45,27 @@ pub(super) struct RunArguments {
     /// Whether TCP in mid-stream may open a connection.
     #[arg(long, value_enum, default_value = "off")]
     loose_pickup: Switch,
+    /// How DPDK ports are polled: without a pause always (a worker then has its processor for itself), or more and more
+    /// rarely while nothing comes.
+    #[arg(long, value_enum, default_value = "adaptive")]
+    polling: PollingMode,
+    /// Processors that workers are pinned to, in their order, such as 2,3.
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    processors: Vec<usize>,
+    /// Further arguments for DPDK's environment, as it writes them, such as '--no-huge -m 512'.
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        allow_hyphen_values = true,
+        default_value = ""
+    )]
+    eal: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PollingMode {
+    Adaptive,
+    Always,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,7 +95,13 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
         workers: usize::from(arguments.workers),
         flows: arguments.flows as usize,
         loose_pickup: arguments.loose_pickup == Switch::On,
+        polling: match arguments.polling {
+            PollingMode::Adaptive => Polling::Adaptive,
+            PollingMode::Always => Polling::Always,
+        },
+        processors: arguments.processors.clone(),
     };
+    anet_ports::dpdk::set_arguments(arguments.eal.split_whitespace().map(str::to_owned).collect());
     make_default_folders(&settings);
     // Blocked before there is any other thread, so that only the one that waits takes them.
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);

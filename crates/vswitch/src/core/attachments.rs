@@ -15,6 +15,9 @@ use super::tables::TableBuilder;
 const FIRST_PAUSE: u64 = 50_000_000;
 const LONGEST_PAUSE: u64 = 1_000_000_000;
 
+/// Inner Ethernet, VXLAN, UDP and the longer outer IP header: IPv6's.
+const TUNNEL_OVERHEAD: u32 = 14 + 8 + 8 + 40;
+
 /// The name of the tunnel among ports in reports.
 pub const TUNNEL: &str = "tunnel";
 
@@ -56,6 +59,22 @@ pub enum Device {
         interface: String,
         /// Its namespace's path.
         netns: Option<String>,
+    },
+    /// A guest's, opened through DPDK.
+    Dpdk {
+        /// Index in the tables.
+        index: u32,
+        /// The device.
+        device: String,
+        /// Its buffers are made for this MTU.
+        mtu: u32,
+    },
+    /// The underlay's, opened through DPDK.
+    DpdkTunnel {
+        /// The device.
+        device: String,
+        /// What the longest packet of any network needs with its tunnel header.
+        mtu: u32,
     },
     /// None.
     Nothing,
@@ -240,15 +259,25 @@ impl Entry {
 
 fn wanted_by(plan: &HostPlan, builder: &TableBuilder) -> BTreeMap<Key, Wanted> {
     let tunnel = plan.tunnel.as_ref().map(|tunnel| {
-        let device = Device::Tunnel {
-            address: tunnel.address,
-            udp_port: tunnel.udp_port,
+        let device = match &tunnel.dpdk {
+            Some(underlay) => Device::DpdkTunnel {
+                device: underlay.device.clone(),
+                mtu: underlay_mtu(plan),
+            },
+            None => Device::Tunnel {
+                address: tunnel.address,
+                udp_port: tunnel.udp_port,
+            },
         };
         let settings = Settings { mtu: 0, up: true };
         (Key::Uplink, Wanted { device, settings })
     });
     let ports = plan.ports.iter().filter_map(|(id, port)| {
         let index = builder.port_index(id)?;
+        let mtu = plan
+            .networks
+            .get(&port.network)
+            .map_or(0, |n| u32::from(n.mtu.get()));
         let device = match port.attachment.clone() {
             Attachment::Tap { interface, netns } => Device::Tap {
                 index,
@@ -261,12 +290,9 @@ fn wanted_by(plan: &HostPlan, builder: &TableBuilder) -> BTreeMap<Key, Wanted> {
                 interface,
                 netns,
             },
+            Attachment::Dpdk { device } => Device::Dpdk { index, device, mtu },
             Attachment::Detached => Device::Nothing,
         };
-        let mtu = plan
-            .networks
-            .get(&port.network)
-            .map_or(0, |n| u32::from(n.mtu.get()));
         let settings = Settings {
             mtu,
             up: port.admin_up,
@@ -274,6 +300,14 @@ fn wanted_by(plan: &HostPlan, builder: &TableBuilder) -> BTreeMap<Key, Wanted> {
         Some((Key::Guest(id.clone()), Wanted { device, settings }))
     });
     tunnel.into_iter().chain(ports).collect()
+}
+
+/// The longest outer packet, without its Ethernet header: at least what every underlay carries.
+fn underlay_mtu(plan: &HostPlan) -> u32 {
+    let inner = plan.networks.values().map(|network| u32::from(network.mtu.get()));
+    inner
+        .map(|mtu| (mtu + TUNNEL_OVERHEAD).min(u16::MAX.into()))
+        .fold(1500, u32::max)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anet_ports::dpdk::{DpdkPort, DpdkSettings, Role};
 use anet_ports::kernel::packet::{Packet, PacketSettings};
 use anet_ports::kernel::tap::{Tap, TapSettings};
 use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
@@ -18,6 +19,8 @@ pub enum Open {
     Packet(Packet),
     /// The tunnel's sockets.
     Uplink(Uplink),
+    /// A guest's or the underlay's, through DPDK.
+    Dpdk(DpdkPort),
 }
 
 /// An open port and how its packets behave.
@@ -29,8 +32,19 @@ pub struct OpenPort {
 }
 
 impl OpenPort {
-    /// Opens the device that is wanted; `None` where none is.
-    pub fn open(wanted: &Wanted) -> Result<Option<Self>, PortError> {
+    /// Opens the device that is wanted for so many workers; `None` where none is. `name` is the port's, for messages.
+    pub fn open(name: &str, wanted: &Wanted, workers: usize) -> Result<Option<Self>, PortError> {
+        let dpdk = |device: &String, role, mtu| {
+            let port = DpdkPort::open(&DpdkSettings {
+                name: name.to_owned(),
+                device: device.clone(),
+                role,
+                receive_queues: workers,
+                transmit_queues: workers,
+                mtu,
+            })?;
+            Ok::<_, PortError>(Open::Dpdk(port))
+        };
         let device = match &wanted.device {
             Device::Nothing => return Ok(None),
             Device::Tunnel { address, udp_port } => Open::Uplink(Uplink::open(&UplinkSettings {
@@ -48,6 +62,8 @@ impl OpenPort {
                 mac: Some(*mac),
                 mtu: Some(wanted.settings.mtu),
             })?),
+            Device::Dpdk { device, mtu, .. } => dpdk(device, Role::Guest, *mtu)?,
+            Device::DpdkTunnel { device, mtu } => dpdk(device, Role::Uplink, *mtu)?,
             Device::Packet { interface, netns, .. } => Open::Packet(Packet::open(&PacketSettings {
                 name: interface.clone(),
                 namespace: netns.as_ref().map(Into::into),
@@ -69,6 +85,7 @@ impl OpenPort {
             Open::Tap(tap) => tap,
             Open::Packet(packet) => packet,
             Open::Uplink(uplink) => uplink,
+            Open::Dpdk(port) => port,
         }
     }
 
@@ -81,7 +98,7 @@ impl OpenPort {
                 }
                 tap.set_carrier(settings.up)
             }
-            Open::Packet(_) | Open::Uplink(_) => Ok(()),
+            Open::Packet(_) | Open::Uplink(_) | Open::Dpdk(_) => Ok(()),
         }
     }
 
@@ -89,7 +106,7 @@ impl OpenPort {
     pub fn remove(&mut self) -> Result<(), PortError> {
         match &mut self.device {
             Open::Tap(tap) => tap.remove_when_dropped(),
-            Open::Packet(_) | Open::Uplink(_) => Ok(()),
+            Open::Packet(_) | Open::Uplink(_) | Open::Dpdk(_) => Ok(()),
         }
     }
 }

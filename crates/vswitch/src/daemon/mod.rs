@@ -67,6 +67,10 @@ pub struct Settings {
     pub flows: usize,
     /// True: TCP in mid-stream may open a connection.
     pub loose_pickup: bool,
+    /// How queues without a descriptor are polled.
+    pub polling: workers::Polling,
+    /// Processors that workers are pinned to.
+    pub processors: Vec<usize>,
 }
 
 /// Why the daemon cannot start.
@@ -154,6 +158,8 @@ impl Daemon {
             workers: settings.workers,
             flows: settings.flows,
             seed,
+            polling: settings.polling,
+            processors: settings.processors.clone(),
         };
         let events = sender.clone();
         let tell = move |event| drop(events.send(Message::Worker(event)));

@@ -68,6 +68,7 @@ impl PlanFile {
             plan.tunnel = Some(Tunnel {
                 address: tunnel.ip(),
                 udp_port: tunnel.port(),
+                dpdk: plan.tunnel.take().and_then(|tunnel| tunnel.dpdk),
             });
             plan.validate()
                 .map_err(|error| PlanFileError(format!("{name}: with --tunnel {tunnel}: {error}")))?;

@@ -89,15 +89,18 @@ impl Daemon {
     }
 
     fn open_port(&mut self, key: &Key, wanted: &Wanted) -> Result<(), PortError> {
-        let Some(mut port) = OpenPort::open(wanted)? else {
+        let workers = self.workers.count();
+        let Some(mut port) = OpenPort::open(name(key), wanted, workers)? else {
             return Ok(());
         };
         let interface = interface_of(&wanted.device);
+        // The first queue belongs to the interface's worker, the next one to the next worker, and so on around.
         let receiver = self.workers.receiver_of(interface);
         let mut queues = Vec::new();
-        for worker in 0..self.workers.count() {
-            let receive = match worker == receiver {
-                true => Some(port.port().receive_queue(0)?),
+        for worker in 0..workers {
+            let queue = (worker + workers - receiver) % workers;
+            let receive = match queue < port.port().receive_queues() {
+                true => Some(port.port().receive_queue(queue)?),
                 false => None,
             };
             queues.push(Attachment {
@@ -155,7 +158,9 @@ pub(super) fn name(key: &Key) -> &str {
 
 fn interface_of(device: &Device) -> Interface {
     match device {
-        Device::Tap { index, .. } | Device::Packet { index, .. } => Interface::port(*index),
-        Device::Tunnel { .. } | Device::Nothing => Interface::UPLINK,
+        Device::Tap { index, .. } | Device::Packet { index, .. } | Device::Dpdk { index, .. } => {
+            Interface::port(*index)
+        }
+        Device::Tunnel { .. } | Device::DpdkTunnel { .. } | Device::Nothing => Interface::UPLINK,
     }
 }

@@ -8,6 +8,7 @@
 mod health;
 mod panics;
 mod places;
+mod rhythm;
 mod thread;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ use left_right::ReadHandle;
 
 pub use health::PortHealth;
 pub use panics::report_panics;
+pub use rhythm::Polling;
 
 /// How long a worker may take to answer; rounds are short, so longer means that it is gone.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,7 +49,7 @@ pub struct Shared {
 }
 
 /// How workers are set up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// Threads, 1 to 64.
     pub workers: usize,
@@ -55,6 +57,11 @@ pub struct Settings {
     pub flows: usize,
     /// Seed of their hashes.
     pub seed: u64,
+    /// How queues without a descriptor are polled.
+    pub polling: Polling,
+    /// Processors that workers are pinned to, in their order, around; without any, those of the process where there is
+    /// more than one worker.
+    pub processors: Vec<usize>,
 }
 
 /// What a worker tells the control thread.
@@ -138,7 +145,7 @@ impl Workers {
         tables: &ReadHandle<Tables>,
         events: impl Fn(Event) + Send + Clone + 'static,
     ) -> Result<Self, StartError> {
-        let start = |number| start_one(number, settings, shared, tables, events.clone());
+        let start = |number| start_one(number, settings.clone(), shared, tables, events.clone());
         let handles = (0..settings.workers).map(start).collect::<Result<_, _>>()?;
         Ok(Self { handles })
     }

@@ -56,6 +56,8 @@ impl Bench {
         let settings = Settings {
             workers,
             flows: 1024,
+            polling: Polling::Adaptive,
+            processors: Vec::new(),
             seed: 1,
         };
         let tell = move |event| drop(sender.send(event));

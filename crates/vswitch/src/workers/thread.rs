@@ -22,11 +22,9 @@ use anet_ports::{Disposition, PortError};
 use left_right::ReadHandle;
 
 use super::places::{Losses, Places};
+use super::rhythm::{Pause, Rhythm};
 use super::{Command, Event, Settings, Shared};
 use crate::clock::{self, MILLISECOND, SECOND};
-
-/// How long a worker that went to sleep keeps the memory of large packets.
-const IDLE: Duration = Duration::from_secs(2);
 
 /// What a worker does beside packets. It writes, others read.
 #[derive(Debug, Default)]
@@ -67,6 +65,7 @@ struct Desk<'d> {
     egress: Egress,
     burst: Vec<Buffer>,
     places: Places,
+    rhythm: Rhythm,
     events: &'d dyn Fn(Event),
     refreshed_at: u64,
     advertised_at: u64,
@@ -79,8 +78,8 @@ pub(super) fn main(
     events: &dyn Fn(Event),
     ready: &Sender<Result<Arc<WorkerCounters>, String>>,
 ) {
-    if seat.settings.workers > 1 {
-        pin(seat.number);
+    if seat.settings.workers > 1 || !seat.settings.processors.is_empty() {
+        pin(seat.number, &seat.settings.processors);
     }
     let pool = match Pool::new(PoolSettings::default()) {
         Ok(pool) => pool,
@@ -94,6 +93,7 @@ pub(super) fn main(
     let counters = worker.counters().clone();
     let _ = ready.send(Ok(counters.clone()));
     let number = seat.number;
+    let rhythm = Rhythm::new(seat.settings.polling);
     let mut desk = Desk {
         seat,
         pool,
@@ -102,6 +102,7 @@ pub(super) fn main(
         egress: Egress::default(),
         burst: Vec::with_capacity(BURST),
         places: Places::default(),
+        rhythm,
         events,
         refreshed_at: 0,
         advertised_at: clock::now(),
@@ -121,10 +122,8 @@ enum Ended {
 impl Desk<'_> {
     fn live(&mut self, tables: &ReadHandle<Tables>) -> Ended {
         let mut ready = Vec::with_capacity(64);
-        let mut idle = Idle::Busy;
         loop {
-            let timeout = self.timeout(idle);
-            let Ok(woken) = self.seat.waiter.wait(timeout, &mut ready) else {
+            let Ok(woken) = self.pause(&mut ready) else {
                 return Ended::ByItself;
             };
             if woken && self.obey().is_break() {
@@ -140,47 +139,57 @@ impl Desk<'_> {
                     .map(|interface| u64::from(interface.get())),
             );
             if ready.is_empty() {
-                idle = self.rest(idle, woken);
+                if !woken && self.rhythm.falls_asleep() {
+                    self.give_back();
+                }
                 continue;
             }
-            idle = Idle::Busy;
-            Activity::count(&self.seat.activity.rounds);
-            let Some(tables) = tables.enter() else {
+            let Some(packets) = self.round(tables, &ready, now) else {
                 return Ended::ByItself;
             };
-            for token in &ready {
-                self.serve(&tables, Interface::from_raw(*token as u32), now);
+            if self.rhythm.after_round(packets, now) {
+                self.give_back();
             }
-            drop(tables);
             self.refresh(now);
         }
     }
 
-    /// After packets a short sleep, then memory is given back, then a sleep for as long as nothing happens.
-    fn rest(&mut self, idle: Idle, woken: bool) -> Idle {
-        Activity::count(&self.seat.activity.sleeps);
-        match idle {
-            Idle::Busy if !woken => {
-                self.count_losses();
-                self.pool.release_idle();
-                Idle::Asleep
+    /// Waits for as long as there is nothing to do; true where somebody woke us.
+    fn pause(&mut self, ready: &mut Vec<u64>) -> std::io::Result<bool> {
+        let pause = self.rhythm.pause(!self.places.polled.is_empty());
+        let mut timeout = match pause {
+            Pause::None => {
+                ready.clear();
+                return Ok(false);
             }
-            idle => idle,
+            Pause::Wait(timeout) => timeout,
+        };
+        if self.places.has_muted() {
+            timeout = timeout.min(Duration::from_nanos(20 * MILLISECOND));
         }
+        if !timeout.is_zero() {
+            Activity::count(&self.seat.activity.sleeps);
+        }
+        self.seat.waiter.wait(Some(timeout), ready)
     }
 
-    fn timeout(&self, idle: Idle) -> Option<Duration> {
-        if !self.places.polled.is_empty() {
-            return Some(Duration::ZERO);
+    /// Nothing has come for a while.
+    fn give_back(&mut self) {
+        self.count_losses();
+        self.pool.release_idle();
+    }
+
+    /// A burst of each queue that is ready. How many packets there were; `None` where the tables are gone.
+    fn round(&mut self, tables: &ReadHandle<Tables>, ready: &[u64], now: u64) -> Option<usize> {
+        let tables = tables.enter()?;
+        let packets = ready
+            .iter()
+            .map(|token| self.serve(&tables, Interface::from_raw(*token as u32), now));
+        let packets = packets.sum();
+        if packets > 0 {
+            Activity::count(&self.seat.activity.rounds);
         }
-        if self.places.has_muted() {
-            return Some(Duration::from_nanos(20 * MILLISECOND));
-        }
-        match idle {
-            Idle::Busy => Some(IDLE),
-            // Until the next router advertisements.
-            Idle::Asleep => Some(Duration::from_secs(INTERVAL_S)),
-        }
+        Some(packets)
     }
 
     /// Guests forget a default route that is not announced again.
@@ -230,27 +239,30 @@ impl Desk<'_> {
         ControlFlow::Continue(())
     }
 
-    /// One burst of one interface, all the way.
-    fn serve(&mut self, tables: &Tables, interface: Interface, now: u64) {
+    /// One burst of one interface, all the way. How many packets it had.
+    fn serve(&mut self, tables: &Tables, interface: Interface, now: u64) -> usize {
         let Some(place) = self.places.get(interface) else {
-            return;
+            return 0;
         };
         let Some(queue) = place.receive.as_mut() else {
-            return;
+            return 0;
         };
         let received = queue.receive(&self.pool, &mut self.burst, BURST);
         let closed = interface != Interface::UPLINK && place.health.is_closed(now);
         if let Err(error) = received {
             self.in_trouble(interface, error, now);
         }
-        if self.burst.is_empty() {
-            return;
+        let packets = self.burst.len();
+        if packets == 0 {
+            return 0;
         }
         if closed {
-            return self.refuse_burst(interface);
+            self.refuse_burst(interface);
+            return packets;
         }
         self.process(tables, interface, now);
         self.send(now);
+        packets
     }
 
     fn process(&mut self, tables: &Tables, interface: Interface, now: u64) {
@@ -378,25 +390,18 @@ fn environment<'e>(shared: &'e Shared, tables: &'e Tables, now: u64) -> Environm
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Idle {
-    /// There were packets since the last long sleep.
-    Busy,
-    /// Memory was given back.
-    Asleep,
-}
-
-/// Keeps the thread on one of the processors that this process may use.
-fn pin(number: usize) {
+/// Keeps the thread on one of `processors`, or of those that this process may use where there are none.
+fn pin(number: usize, processors: &[usize]) {
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
     let this = Pid::from_raw(0);
-    let Ok(allowed) = sched_getaffinity(this) else {
-        return;
-    };
-    let usable: Vec<usize> = (0..CpuSet::count())
-        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
-        .collect();
+    let mut usable = processors.to_vec();
+    if usable.is_empty() {
+        let Ok(allowed) = sched_getaffinity(this) else {
+            return;
+        };
+        usable.extend((0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)));
+    }
     let mut one = CpuSet::new();
     let chosen = usable.get(number % usable.len().max(1));
     // A worker that may not be pinned works all the same.

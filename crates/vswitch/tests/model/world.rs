@@ -45,6 +45,7 @@ pub fn base(random: &mut Random) -> HostPlan {
         tunnel: Some(Tunnel {
             address: IpAddr::V4(LOCAL),
             udp_port: 4789,
+            dpdk: None,
         }),
         ..HostPlan::default()
     };
@@ -56,6 +57,7 @@ pub fn base(random: &mut Random) -> HostPlan {
             Endpoint {
                 address,
                 udp_port: 4789,
+                next_hop: None,
             },
         );
     }

@@ -178,6 +178,7 @@ pub fn plan() -> HostPlan {
         tunnel: Some(Tunnel {
             address: LOCAL,
             udp_port: 4789,
+            dpdk: None,
         }),
         ..HostPlan::default()
     };
@@ -187,6 +188,7 @@ pub fn plan() -> HostPlan {
             Endpoint {
                 address,
                 udp_port: 4789,
+                next_hop: None,
             },
         );
     }

@@ -77,11 +77,13 @@ fn ipv6_underlay() -> HostPlan {
     plan.tunnel = Some(Tunnel {
         address: address(1),
         udp_port: 4789,
+        dpdk: None,
     });
     for (name, n) in [("host2", 2), ("host3", 3)] {
         let endpoint = Endpoint {
             address: address(n),
             udp_port: 4789,
+            next_hop: None,
         };
         plan.endpoints.insert(id(name), endpoint);
     }

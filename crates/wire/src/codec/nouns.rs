@@ -1,7 +1,7 @@
 //! Tunnel, endpoints, networks, subnets, ports and peers.
 
 use anet_model::host_plan::{
-    AddressPair, Attachment, Budgets, Endpoint, Ipv6Mode, Network, Peer, Port, Subnet, Tunnel,
+    AddressPair, Attachment, Budgets, DpdkUnderlay, Endpoint, Ipv6Mode, Network, Peer, Port, Subnet, Tunnel,
 };
 use anet_packet::addr::{Mtu, Vni};
 
@@ -16,6 +16,14 @@ pub(super) fn tunnel(message: proto::Tunnel) -> Decoded<Tunnel> {
     Ok(Tunnel {
         address: at("address", address(message.address))?,
         udp_port: number("udp_port", message.udp_port)?,
+        dpdk: optional("dpdk", message.dpdk, dpdk_underlay)?,
+    })
+}
+
+fn dpdk_underlay(message: proto::DpdkUnderlay) -> Decoded<DpdkUnderlay> {
+    Ok(DpdkUnderlay {
+        device: message.device,
+        mac: at("mac", mac(&message.mac))?,
     })
 }
 
@@ -23,6 +31,10 @@ pub(super) fn tunnel_message(tunnel: &Tunnel) -> proto::Tunnel {
     proto::Tunnel {
         address: address_bytes(tunnel.address),
         udp_port: tunnel.udp_port.into(),
+        dpdk: tunnel.dpdk.as_ref().map(|underlay| proto::DpdkUnderlay {
+            device: underlay.device.clone(),
+            mac: underlay.mac.0.to_vec(),
+        }),
     }
 }
 
@@ -30,6 +42,7 @@ pub(super) fn endpoint(message: proto::Endpoint) -> Decoded<Endpoint> {
     Ok(Endpoint {
         address: at("address", address(message.address))?,
         udp_port: number("udp_port", message.udp_port)?,
+        next_hop: optional("next_hop", message.next_hop, |bytes| mac(&bytes))?,
     })
 }
 
@@ -37,6 +50,7 @@ pub(super) fn endpoint_message(endpoint: &Endpoint) -> proto::Endpoint {
     proto::Endpoint {
         address: address_bytes(endpoint.address),
         udp_port: endpoint.udp_port.into(),
+        next_hop: endpoint.next_hop.map(|mac| mac.0.to_vec()),
     }
 }
 
@@ -131,6 +145,7 @@ fn attachment(message: proto::Attachment) -> Decoded<Attachment> {
     Ok(match required("attachment", message.attachment)? {
         Kind::Tap(proto::Interface { interface, netns }) => Attachment::Tap { interface, netns },
         Kind::Packet(proto::Interface { interface, netns }) => Attachment::Packet { interface, netns },
+        Kind::Dpdk(proto::Dpdk { device }) => Attachment::Dpdk { device },
         Kind::Detached(proto::Detached {}) => Attachment::Detached,
     })
 }
@@ -172,6 +187,9 @@ fn attachment_message(attachment: &Attachment) -> proto::Attachment {
             interface: name,
             netns,
         } => Kind::Packet(interface(name, netns)),
+        Attachment::Dpdk { device } => Kind::Dpdk(proto::Dpdk {
+            device: device.clone(),
+        }),
         Attachment::Detached => Kind::Detached(proto::Detached {}),
     };
     proto::Attachment {

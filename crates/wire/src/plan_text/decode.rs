@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anet_model::host_plan::{
-    AddressPair, AddressSet, Attachment, Budgets, Endpoint, HostPlan, Ipv6Mode, Network, Peer, Port, Subnet,
-    Tunnel,
+    AddressPair, AddressSet, Attachment, Budgets, DpdkUnderlay, Endpoint, HostPlan, Ipv6Mode, Network, Peer,
+    Port, Subnet, Tunnel,
 };
 use anet_model::id::Id;
 use anet_packet::addr::{Mtu, Vni};
@@ -120,6 +120,15 @@ fn tunnel(node: &Node<'_>, path: &Path<'_>) -> Outcome<Tunnel> {
     Ok(Tunnel {
         address: object.required("address", address)?,
         udp_port: object.optional("udp_port", udp_port)?.unwrap_or(UDP_PORT_DEFAULT),
+        dpdk: object.optional("dpdk", dpdk_underlay)?,
+    })
+}
+
+fn dpdk_underlay(node: &Node<'_>, path: &Path<'_>) -> Outcome<DpdkUnderlay> {
+    let object = Object::of(node, path, keys::DPDK_UNDERLAY)?;
+    Ok(DpdkUnderlay {
+        device: object.required("device", text)?,
+        mac: object.required("mac", mac)?,
     })
 }
 
@@ -128,6 +137,7 @@ fn endpoint(node: &Node<'_>, path: &Path<'_>) -> Outcome<Endpoint> {
     Ok(Endpoint {
         address: object.required("address", address)?,
         udp_port: object.optional("udp_port", udp_port)?.unwrap_or(UDP_PORT_DEFAULT),
+        next_hop: object.optional("next_hop", mac)?,
     })
 }
 
@@ -223,17 +233,35 @@ fn attachment(port: &Object<'_, '_, '_>) -> Outcome<Attachment> {
             object.optional("netns", text)?,
         ))
     };
-    match (
-        port.optional("tap", interface)?,
-        port.optional("packet", interface)?,
-    ) {
-        (Some((interface, netns)), None) => Ok(Attachment::Tap { interface, netns }),
-        (None, Some((interface, netns))) => Ok(Attachment::Packet { interface, netns }),
-        (None, None) => Ok(Attachment::Detached),
-        (Some(_), Some(_)) => port.refuse(
+    let dpdk = |node: &Node<'_>, path: &Path<'_>| {
+        let object = Object::of(node, path, keys::DPDK)?;
+        Ok(Attachment::Dpdk {
+            device: object.required("device", text)?,
+        })
+    };
+    let tap = port.optional("tap", interface)?;
+    let packet = port.optional("packet", interface)?;
+    let all = [
+        (
+            "tap",
+            tap.map(|(interface, netns)| Attachment::Tap { interface, netns }),
+        ),
+        (
             "packet",
-            "the port has a `tap` already",
-            "either `tap` or `packet`",
+            packet.map(|(interface, netns)| Attachment::Packet { interface, netns }),
+        ),
+        ("dpdk", port.optional("dpdk", dpdk)?),
+    ];
+    let mut given = all
+        .into_iter()
+        .filter_map(|(key, attachment)| Some((key, attachment?)));
+    match (given.next(), given.next()) {
+        (None, _) => Ok(Attachment::Detached),
+        (Some((_, attachment)), None) => Ok(attachment),
+        (Some((first, _)), Some((second, _))) => port.refuse(
+            second,
+            &format!("the port has a `{first}` already"),
+            "either `tap`, `packet` or `dpdk`",
         ),
     }
 }

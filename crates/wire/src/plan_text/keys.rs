@@ -24,11 +24,15 @@ pub(super) const PLAN: ObjectKeys = ObjectKeys {
 };
 pub(super) const TUNNEL: ObjectKeys = ObjectKeys {
     object: "tunnel",
-    keys: &["address", "udp_port"],
+    keys: &["address", "udp_port", "dpdk"],
+};
+pub(super) const DPDK_UNDERLAY: ObjectKeys = ObjectKeys {
+    object: "DPDK underlay",
+    keys: &["device", "mac"],
 };
 pub(super) const ENDPOINT: ObjectKeys = ObjectKeys {
     object: "endpoint",
-    keys: &["address", "udp_port"],
+    keys: &["address", "udp_port", "next_hop"],
 };
 pub(super) const NETWORK: ObjectKeys = ObjectKeys {
     object: "network",
@@ -63,6 +67,7 @@ pub(super) const PORT: ObjectKeys = ObjectKeys {
         "hostname",
         "tap",
         "packet",
+        "dpdk",
         "budgets",
         "admin_up",
     ],
@@ -74,6 +79,10 @@ pub(super) const ADDRESS_PAIR: ObjectKeys = ObjectKeys {
 pub(super) const ATTACHMENT: ObjectKeys = ObjectKeys {
     object: "attachment",
     keys: &["interface", "netns"],
+};
+pub(super) const DPDK: ObjectKeys = ObjectKeys {
+    object: "DPDK device",
+    keys: &["device"],
 };
 pub(super) const BUDGETS: ObjectKeys = ObjectKeys {
     object: "budgets",
@@ -108,6 +117,7 @@ pub(super) const REMOTE_SET: ObjectKeys = ObjectKeys {
 pub const KEYS: &[ObjectKeys] = &[
     PLAN,
     TUNNEL,
+    DPDK_UNDERLAY,
     ENDPOINT,
     NETWORK,
     SUBNET,
@@ -115,6 +125,7 @@ pub const KEYS: &[ObjectKeys] = &[
     PORT,
     ADDRESS_PAIR,
     ATTACHMENT,
+    DPDK,
     BUDGETS,
     PEER,
     SECURITY_GROUP,

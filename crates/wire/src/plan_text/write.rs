@@ -163,12 +163,23 @@ impl fmt::Display for Quoted<'_> {
 
 fn tunnel_fields(tunnel: &Tunnel) -> Fields {
     let fields = Fields::default().put_text("address", tunnel.address);
-    fields.put_unless("udp_port", tunnel.udp_port, UDP_PORT_DEFAULT)
+    let dpdk = tunnel.dpdk.as_ref().map(|underlay| {
+        Fields::default()
+            .put_text("device", &underlay.device)
+            .put_text("mac", underlay.mac)
+    });
+    let fields = fields.put_unless("udp_port", tunnel.udp_port, UDP_PORT_DEFAULT);
+    match dpdk {
+        Some(dpdk) => fields.put("dpdk", dpdk),
+        None => fields,
+    }
 }
 
 fn endpoint_fields(endpoint: &Endpoint) -> Fields {
     let fields = Fields::default().put_text("address", endpoint.address);
-    fields.put_unless("udp_port", endpoint.udp_port, UDP_PORT_DEFAULT)
+    fields
+        .put_unless("udp_port", endpoint.udp_port, UDP_PORT_DEFAULT)
+        .put_some("next_hop", endpoint.next_hop)
 }
 
 fn network_fields(network: &Network) -> Fields {
@@ -241,6 +252,7 @@ fn port_block(port: &Port) -> String {
         Attachment::Packet { interface, netns } => {
             fields.put("packet", interface_fields(interface, netns.as_deref()))
         }
+        Attachment::Dpdk { device } => fields.put("dpdk", Fields::default().put_text("device", device)),
         Attachment::Detached => fields,
     };
     if port.budgets != Budgets::default() {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anet_datapath::tables::{FloodMember, LocalTunnel, Membership, NetworkFacts, OuterHeader, TableOp};
-use anet_model::host_plan::{EndpointId, HostPlan, NetworkId, Tunnel};
+use anet_model::host_plan::{Endpoint, EndpointId, HostPlan, NetworkId, Tunnel};
 use anet_packet::addr::Mac;
 
 use super::TableBuilder;
@@ -13,6 +13,9 @@ use super::dirty::Dirty;
 impl TableBuilder {
     pub(super) fn build_endpoints(&mut self, new: &HostPlan, dirty: &Dirty, ops: &mut Vec<TableOp>) {
         let local = new.tunnel.as_ref().map(local_tunnel);
+        let underlay = new.tunnel.as_ref().and_then(|tunnel| tunnel.dpdk.as_ref());
+        let source = underlay.map_or(Mac::ZERO, |underlay| underlay.mac);
+        let next_hop = |endpoint: &Endpoint| endpoint.next_hop.unwrap_or(Mac::ZERO);
         if dirty.tunnel {
             ops.push(TableOp::Tunnel(local));
         }
@@ -22,7 +25,13 @@ impl TableBuilder {
             };
             // A socket uplink ignores the Ethernet addresses.
             let compile = |local| {
-                OuterHeader::compile(local, endpoint.address, endpoint.udp_port, Mac::ZERO, Mac::ZERO)
+                OuterHeader::compile(
+                    local,
+                    endpoint.address,
+                    endpoint.udp_port,
+                    source,
+                    next_hop(endpoint),
+                )
             };
             let header = local.as_ref().and_then(compile).map(Arc::new);
             ops.push(TableOp::Endpoint(self.endpoints.assign(id), header));
