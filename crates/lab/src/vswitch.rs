@@ -48,9 +48,19 @@ impl Vswitch {
     /// Starts the daemon in a host's namespace with a plan's text, and waits until it answers. `arguments` are
     /// added to `anet-vswitch run`.
     pub fn start(namespace: &Namespace, plan: &str, arguments: &[&str]) -> Result<Self, LabError> {
+        Self::start_program(&Self::program()?, namespace, plan, arguments)
+    }
+
+    /// The same with another program file.
+    pub fn start_program(
+        program: &Path,
+        namespace: &Namespace,
+        plan: &str,
+        arguments: &[&str],
+    ) -> Result<Self, LabError> {
         let folder = Folder::new()?;
         folder.write("plan.yaml", plan)?;
-        let program = Self::program()?;
+        let program = program.to_owned();
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let process = spawn(&program, namespace, &folder, &arguments)?;
         let mut vswitch = Self {

@@ -1,8 +1,8 @@
 //! A device as a port: found or made, set up, started; stopped and closed when its last queue is gone.
 
 use std::ffi::{CStr, CString, c_int};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anet_packet::addr::Mac;
 use anet_packet::ethernet;
@@ -44,7 +44,8 @@ pub struct DpdkSettings {
     pub role: Role,
     /// Receive queues wanted, at least one; fewer where the device has not so many.
     pub receive_queues: usize,
-    /// Transmit queues wanted: one for each worker.
+    /// Transmit queues wanted: one for each worker. Where the device has not so many, workers share them: a lock for each
+    /// burst, which other devices do without.
     pub transmit_queues: usize,
     /// Longest IP packet, in bytes without the Ethernet header; 68 to 65,535.
     pub mtu: u32,
@@ -65,11 +66,24 @@ pub(super) struct Device {
     own: bool,
     receiving: Vec<AtomicBool>,
     transmitting: Vec<AtomicBool>,
+    /// A lock for each of the device's transmit queues; empty where each has one owner.
+    shared: Vec<Mutex<()>>,
 }
 
 impl Device {
     pub fn pool(&self) -> Option<&Pool> {
         self.pool.as_ref()
+    }
+
+    /// The device's queue behind a given out one, and its lock where it is not the only one.
+    pub fn transmit_queue_of(&self, given_out: u16) -> (u16, Option<&Mutex<()>>) {
+        match self.shared.len() {
+            0 => (given_out, None),
+            queues => {
+                let queue = usize::from(given_out) % queues;
+                (queue as u16, self.shared.get(queue))
+            }
+        }
     }
 
     pub fn statistics(&self) -> Statistics {
@@ -127,7 +141,13 @@ impl DpdkPort {
         let (info, own) = probe(environment, &settings.device).map_err(refuse)?;
         let count = |wanted: usize, most: u16| wanted.clamp(1, usize::from(most.max(1)));
         let receive_queues = count(settings.receive_queues, info.max_receive_queues);
-        let transmit_queues = settings.transmit_queues.max(1);
+        let given_out = settings.transmit_queues.max(1);
+        let transmit_queues = count(given_out, info.max_transmit_queues);
+        let shared = if transmit_queues < given_out {
+            transmit_queues
+        } else {
+            0
+        };
         // From here on dropping it closes it.
         let mut device = Device {
             environment,
@@ -138,14 +158,9 @@ impl DpdkPort {
             pool: None,
             own,
             receiving: (0..receive_queues).map(|_| AtomicBool::new(false)).collect(),
-            transmitting: (0..transmit_queues).map(|_| AtomicBool::new(false)).collect(),
+            transmitting: (0..given_out).map(|_| AtomicBool::new(false)).collect(),
+            shared: (0..shared).map(|_| Mutex::default()).collect(),
         };
-        if transmit_queues > usize::from(info.max_transmit_queues) {
-            let most = info.max_transmit_queues;
-            return Err(refuse(format!(
-                "it has {most} transmit queues and each of {transmit_queues} workers needs one"
-            )));
-        }
         let buffers = (receive_queues + transmit_queues) as u32 * u32::from(RING) + SPARE;
         let pool = Pool::new(environment, buffers, device.frame_max, info.numa_node)
             .map_err(|reason| DpdkError::no_pool(&settings.device, reason))?;

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anet_memory::buffer::{Buffer, Checksum, Pool, SegmentKind};
 
@@ -175,16 +175,14 @@ impl DpdkTransmit {
         if count == 0 {
             return;
         }
-        // SAFETY: the device is open as long as its queues are, this queue has one owner, the packets were buffers of
-        // the lender and are the shim's from here on.
+        let (queue, shared) = self.device.transmit_queue_of(self.queue);
+        let held = shared.map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: the device is open as long as its queues are, this queue is ours alone (at least while the lock is
+        // held), the packets were buffers of the lender and are the shim's from here on.
         let sent = unsafe {
-            (self.device.environment.shim.transmit)(
-                self.device.port,
-                self.queue,
-                self.packets.as_ptr(),
-                count,
-            )
+            (self.device.environment.shim.transmit)(self.device.port, queue, self.packets.as_ptr(), count)
         };
+        drop(held);
         if sent == count {
             outcome.sent += self.ends.len() as u32;
         } else {

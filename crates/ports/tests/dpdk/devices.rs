@@ -129,6 +129,37 @@ fn two_threads_poll_two_queues_of_one_device() {
 }
 
 #[test]
+fn workers_share_the_queues_of_a_device_that_has_too_few() {
+    if skipped("workers_share_the_queues_of_a_device_that_has_too_few") {
+        return;
+    }
+    let mut wanted = settings(&device("net_ring"));
+    // A ring has sixteen.
+    wanted.transmit_queues = 20;
+    let mut port = DpdkPort::open(&wanted).unwrap();
+    let mut queues: Vec<_> = (0..20).map(|_| port.transmit_queue().unwrap()).collect();
+    assert!(port.transmit_queue().is_err());
+    let mut receive = port.receive_queue(0).unwrap();
+    let (pool, mut burst) = (Pool::default(), Vec::new());
+    // The first and the seventeenth lead to the same queue of the device, whose ring comes back as the first one's.
+    let senders = [queues.swap_remove(16), queues.swap_remove(0)].map(|mut queue| {
+        std::thread::spawn(move || {
+            let pool = Pool::default();
+            (0..200_u32)
+                .map(|n| {
+                    queue
+                        .transmit(&mut vec![pool.copy_from(&[n as u8; 60]).unwrap()])
+                        .sent
+                })
+                .sum::<u32>()
+        })
+    });
+    let sent: u32 = senders.map(|thread| thread.join().unwrap()).iter().sum();
+    while receive.receive(&pool, &mut burst, 32).unwrap() > 0 {}
+    assert_eq!((sent, burst.len()), (400, 400));
+}
+
+#[test]
 fn the_environment_names_itself() {
     if skipped("the_environment_names_itself") {
         return;
