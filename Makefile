@@ -5,15 +5,15 @@ PROGRAMS := --package anet-vswitch --package anet-lab --bins --example demo
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build bench lint packages clean-lab
+.PHONY: demo test build bench lint packages test-packages shim clean-lab
 
 demo: build ## two hosts, six guests, real traffic: what was tried, expected and seen
 	@scripts/as-root $(TARGET)/release/examples/demo
 
-test: packages ## every test; what this machine cannot run is skipped with its reason
+test: test-packages shim ## every test; what this machine cannot run is skipped with its reason
 	@$(CARGO) run --quiet --package anet-xtask -- test
 
-build: packages ## release binaries in target/release/
+build: packages shim ## release binaries in target/release/, DPDK's shim in target/dpdk/
 	@$(CARGO) build --release $(PROGRAMS)
 
 bench: build ## figures beside the peers; ONLY=name,name chooses
@@ -26,6 +26,12 @@ lint: ## formatting and clippy, without a warning
 
 packages:
 	@scripts/install-packages
+
+test-packages:
+	@scripts/install-packages test
+
+shim:
+	@scripts/build-dpdk-shim $(abspath $(TARGET))/dpdk
 
 clean-lab: build ## removes namespaces and folders that a killed run left behind
 	@scripts/as-root $(TARGET)/release/examples/demo --sweep
