@@ -20,6 +20,10 @@ use crate::SOFTWARE;
 
 /// Clients at a time.
 pub const CLIENTS: usize = 16;
+/// How long a start waits for the process before it, which may have been killed a moment ago and still be ending.
+const GRACE: Duration = Duration::from_millis(300);
+/// How often it looks.
+const GRACE_STEP: Duration = Duration::from_millis(5);
 /// How long a client may say nothing between two requests.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a message may take to come or go.
@@ -70,8 +74,21 @@ pub struct ControlSocket {
 }
 
 impl ControlSocket {
-    /// Takes the socket at `path`. One that a dead process left is replaced.
+    /// Takes the socket at `path`. One that a dead process left is replaced; one that is just ending has 300 ms to let
+    /// go: a killed process keeps lock and socket until the last of its threads is gone.
     pub fn bind(path: &Path) -> Result<Self, SocketError> {
+        let deadline = Instant::now() + GRACE;
+        loop {
+            match Self::bind_now(path) {
+                Err(SocketError::Taken { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(GRACE_STEP);
+                }
+                bound => return bound,
+            }
+        }
+    }
+
+    fn bind_now(path: &Path) -> Result<Self, SocketError> {
         let refused = |what| {
             move |source| SocketError::Refused {
                 path: path.to_owned(),
@@ -268,5 +285,43 @@ impl Write for Patient {
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anet_lab::Folder;
+
+    /// Runs `end` after so many milliseconds on a thread of its own.
+    fn after(milliseconds: u64, end: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            end();
+        })
+    }
+
+    #[test]
+    fn a_holder_that_is_just_ending_is_waited_for() {
+        let folder = Folder::new().unwrap();
+        let path = folder.file("control");
+        // A dying process lets go of the one, then of the other.
+        let held = lock(&path).unwrap().unwrap();
+        let listening = UnixListener::bind(&path).unwrap();
+        let ends = [after(60, move || drop(held)), after(120, move || drop(listening))];
+        let bound = ControlSocket::bind(&path);
+        assert!(bound.is_ok(), "{bound:?}");
+        ends.into_iter().for_each(|end| end.join().unwrap());
+    }
+
+    #[test]
+    fn a_holder_that_stays_is_told_soon() {
+        let folder = Folder::new().unwrap();
+        let path = folder.file("control");
+        let _held = lock(&path).unwrap().unwrap();
+        let started = Instant::now();
+        let bound = ControlSocket::bind(&path);
+        assert!(matches!(bound, Err(SocketError::Taken { .. })), "{bound:?}");
+        assert!(started.elapsed() >= GRACE && started.elapsed() < 10 * GRACE);
     }
 }
