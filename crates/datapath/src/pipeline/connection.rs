@@ -29,7 +29,13 @@ pub(super) fn find(walk: &mut Walk<'_, '_>, tuple: &Tuple) {
     let Some(zone) = zone(walk) else { return };
     walk.connection = walk.environment.connections.find(zone, tuple);
     if let Some(found) = walk.connection {
-        walk.record(|_| format!("a packet of a known connection ({:?} direction)", found.direction));
+        walk.record(|_| {
+            let direction = match found.direction {
+                Direction::Original => "in its opener's direction",
+                Direction::Reply => "in the direction of its answers",
+            };
+            format!("a packet of a known connection, {direction}")
+        });
     }
 }
 

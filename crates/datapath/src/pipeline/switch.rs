@@ -30,7 +30,7 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
             return reason.into();
         }
     }
-    walk.record(|w| format!("{} is {destination:?}", macs(w).0));
+    walk.record(|w| format!("{} is {}", macs(w).0, place_of(w, destination)));
     Verdict::Next
 }
 
@@ -64,6 +64,25 @@ fn arrives(walk: &Walk<'_, '_>, destination: Destination) -> Result<u32, DropRea
                 .ok_or(DropReason::NoTunnel)
         }
         Destination::Flood => Ok(Witness::ALWAYS.slot),
+    }
+}
+
+/// Where that is, in words that a reader of the plan knows.
+fn place_of(walk: &Walk<'_, '_>, destination: Destination) -> String {
+    let tables = walk.environment.tables;
+    match destination {
+        Destination::Port(index) => match tables.port(index) {
+            Some(port) => format!("port {} of this host", port.id),
+            None => "a port that is gone".to_string(),
+        },
+        Destination::Remote(index) => {
+            let adjacency = tables.adjacency(index);
+            match adjacency.and_then(|adjacency| tables.endpoint(adjacency.endpoint)) {
+                Some(endpoint) => format!("behind endpoint {}", endpoint.remote()),
+                None => "behind an endpoint that is gone".to_string(),
+            }
+        }
+        Destination::Flood => "for every member of the network".to_string(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use anet_datapath::verdict::DropReason;
 use anet_model::host_plan::{Endpoint, HostPlan, Tunnel};
+use anet_packet::addr::Mac;
 use anet_packet::testing::FrameBuilder;
 
 use crate::fabric::*;
@@ -155,4 +156,22 @@ fn an_endpoint_of_two_networks_sends_into_each_by_its_vni() {
     let frame = udp("p", "b", (9, 53)).build();
     assert!(host.send(FROM_P, &frame).reached("b"));
     assert!(host.send(From::Tunnel(HOST2, GREEN), &frame).reached("gb"));
+}
+
+#[test]
+fn a_trace_names_where_a_station_is_by_what_the_plan_calls_it() {
+    let mut host = Host::new();
+    let everybody = IpAddr::from([10, 0, 0, 255]);
+    let broadcast = FrameBuilder::udp(mac("a"), Mac::BROADCAST, ipv4("a"), everybody, (9, 53)).payload(20);
+    for (frame, named) in [
+        (udp("a", "p", (9, 53)), "is behind endpoint 192.0.2.2"),
+        (udp("a", "q", (9, 53)), "is behind endpoint 192.0.2.3"),
+        (udp("a", "b", (9, 53)), "is port b of this host"),
+        (broadcast, "is for every member of the network"),
+    ] {
+        let steps = host.send(A, &frame.build()).steps();
+        assert!(steps.contains(named) && !steps.contains("Remote("), "{steps}");
+    }
+    let back = host.send(FROM_P, &udp("p", "a", (53, 9)).build()).steps();
+    assert!(back.contains("in the direction of its answers"), "{back}");
 }
