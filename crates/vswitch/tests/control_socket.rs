@@ -38,6 +38,23 @@ impl Daemon {
         Self { process, folder }
     }
 
+    /// `anet-vswitch ctl ARGUMENTS`: its exit status, and what it printed or complained of.
+    fn ctl(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("ctl")
+            .arg("--control")
+            .arg(self.folder.file("control"));
+        let output = command.args(arguments).output();
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = output.unwrap();
+        let text = String::from_utf8(if status.success() { stdout } else { stderr }).unwrap();
+        (status.code(), text)
+    }
+
     fn client(&self) -> Client<UnixStream> {
         Client::greet(self.stream(), "test").unwrap()
     }
@@ -275,24 +292,41 @@ fn hostile_clients_get_an_error_and_keep_nobody_waiting() {
 }
 
 #[test]
+fn the_command_line_says_why_there_is_no_answer() {
+    let daemon = Daemon::start(&[]);
+    let crowd: Vec<UnixStream> = (0..anet_vswitch::daemon::socket::CLIENTS)
+        .map(|_| daemon.stream())
+        .collect();
+    // Whether the refusal or the hello comes first is a race: the reason is told each time.
+    for _ in 0..20 {
+        let (status, text) = daemon.ctl(&["counters"]);
+        assert_eq!((status, text.lines().count()), (Some(1), 1), "{text}");
+        assert!(text.contains("16 clients are connected already"), "{text}");
+    }
+    drop(crowd);
+    let free = || (daemon.ctl(&["version"]).0 == Some(0)).then_some(());
+    wait_for("a free seat", PATIENCE, free).unwrap();
+
+    // A stopped process keeps its socket and says nothing.
+    let pid = nix::unistd::Pid::from_raw(daemon.process.pid() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let started = Instant::now();
+    let (status, text) = daemon.ctl(&["counters"]);
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!((status, text.lines().count()), (Some(1), 1), "{text}");
+    assert!(text.contains("within 5 s") && text.contains("stopped"), "{text}");
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+    assert_eq!(daemon.ctl(&["version"]).0, Some(0));
+}
+
+#[test]
 fn the_command_line_asks_and_applies() {
     let daemon = Daemon::start(&[]);
-    let socket = daemon.folder.file("control");
-    let ctl = |arguments: &[&str]| {
-        let output = Command::new(PROGRAM)
-            .arg("ctl")
-            .arg("--control")
-            .arg(&socket)
-            .args(arguments)
-            .output();
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = output.unwrap();
-        let text = String::from_utf8(if status.success() { stdout } else { stderr }).unwrap();
-        (status.code(), text)
-    };
+    let ctl = |arguments: &[&str]| daemon.ctl(arguments);
     let plan = "networks:\n  blue: {vni: 10, mtu: 1450, endpoints: []}\n";
     let file = daemon.folder.write("new.yaml", plan).unwrap();
     let (status, text) = ctl(&["apply", file.to_str().unwrap()]);

@@ -1,6 +1,6 @@
 //! The asking side of the control protocol, over any stream.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use crate::codec::{DecodeError, decode_response, encode_request};
 use crate::control::{Hello, OLDEST_PROTOCOL, PROTOCOL, Request, Response};
@@ -18,6 +18,9 @@ pub enum ClientError {
     /// The answer cannot be understood.
     #[error("the vswitch's answer cannot be understood: {0}")]
     Decode(#[from] DecodeError),
+    /// The server refuses to talk: too many clients, or a protocol that is too old. The text is its own.
+    #[error("the vswitch says: {0}")]
+    Refused(String),
     /// The hello was not answered with one that this build understands.
     #[error(
         "the vswitch did not agree on a protocol (this build speaks {OLDEST_PROTOCOL} to {PROTOCOL}): {0}"
@@ -30,6 +33,14 @@ pub enum ClientError {
 pub struct Client<S> {
     stream: S,
     server: Hello,
+}
+
+impl ClientError {
+    /// True where the other side did not answer in the time that the stream gives it.
+    pub fn is_timeout(&self) -> bool {
+        let waited = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut];
+        matches!(self, ClientError::Frame(FrameError::Stream(source)) if waited.contains(&source.kind()))
+    }
 }
 
 impl<S: Read + Write> Client<S> {
@@ -52,7 +63,7 @@ impl<S: Read + Write> Client<S> {
                 Ok(client)
             }
             Response::Hello(server) => Err(ClientError::Hello(format!("it speaks {}", server.protocol))),
-            Response::Error(reason) => Err(ClientError::Hello(reason)),
+            Response::Error(reason) => Err(ClientError::Refused(reason)),
             _ => Err(ClientError::Hello("it answered something else".to_owned())),
         }
     }
@@ -64,9 +75,24 @@ impl<S: Read + Write> Client<S> {
 
     /// Asks, and waits for the answer.
     pub fn call(&mut self, request: &Request) -> Result<Response, ClientError> {
-        write_frame(&mut self.stream, &encode_request(request))?;
+        if let Err(error) = write_frame(&mut self.stream, &encode_request(request)) {
+            return self.last_words(error);
+        }
         let answer = read_frame(&mut self.stream, MESSAGE_MAXIMUM)?.ok_or(ClientError::Closed)?;
         Ok(decode_response(&answer)?)
+    }
+
+    /// What the server said before it closed the stream without hearing the request, where it said something.
+    fn last_words(&mut self, error: FrameError) -> Result<Response, ClientError> {
+        let closed = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        let heard = match &error {
+            FrameError::Stream(source) if closed.contains(&source.kind()) => {
+                read_frame(&mut self.stream, MESSAGE_MAXIMUM).ok().flatten()
+            }
+            _ => None,
+        };
+        let answer = heard.and_then(|answer| decode_response(&answer).ok());
+        answer.ok_or_else(|| error.into())
     }
 }
 

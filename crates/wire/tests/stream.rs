@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::Duration;
 
 use anet_model::changeset::{Change, Changeset};
 use anet_model::host_plan::AddressSet;
@@ -171,6 +172,18 @@ fn a_server_that_hangs_up_or_talks_rubbish_is_an_error() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
     assert!(Client::greet(ours, "test").is_err());
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let refusal = Response::Error("16 clients are connected already".to_owned());
+    write_frame(&mut theirs, &encode_response(&refusal)).unwrap();
+    drop(theirs);
+    let error = Client::greet(ours, "test").unwrap_err();
+    assert!(
+        matches!(&error, ClientError::Refused(reason) if reason.starts_with("16 clients")),
+        "the reason, though the hello could not be sent: {error}"
+    );
+    let (ours, _silent) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    assert!(Client::greet(ours, "test").unwrap_err().is_timeout());
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     theirs.write_all(&[0, 0, 0, 1, 0xff]).unwrap();
     assert!(matches!(Client::greet(ours, "test"), Err(ClientError::Decode(_))));

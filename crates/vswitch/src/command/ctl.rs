@@ -10,7 +10,7 @@ use anet_model::changeset::Changeset;
 use anet_model::diff::diff;
 use anet_model::digest::PlanDigest;
 use anet_model::host_plan::{HostPlan, NetworkId, PortId};
-use anet_wire::client::Client;
+use anet_wire::client::{Client, ClientError};
 use anet_wire::control::trace::{TraceFields, TracePacket, TraceProtocol, TraceRequest, TraceVerdict};
 use anet_wire::control::{Filter, Request, Response};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -19,8 +19,10 @@ use super::{CONTROL, render};
 use crate::SOFTWARE;
 use crate::daemon::plan_file::PlanFile;
 
-/// How long an answer may take.
+/// How long an answer may take: a large plan takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a hello may take, which asks for nothing.
+const GREETING: Duration = Duration::from_secs(5);
 /// The exit status of a trace that ends in a drop.
 const DROPPED: u8 = 3;
 
@@ -147,7 +149,13 @@ pub(super) fn run(arguments: &CtlArguments) -> ExitCode {
 
 fn ask(arguments: &CtlArguments) -> Result<(String, ExitCode), CtlError> {
     let mut client = connect(&arguments.control)?;
-    let mut call = |request: &Request| client.call(request).map_err(|error| CtlError(error.to_string()));
+    let mut call = |request: &Request| {
+        let answer = client.call(request);
+        answer.map_err(|error| match error.is_timeout() {
+            true => silent(&arguments.control, PATIENCE),
+            false => CtlError(error.to_string()),
+        })
+    };
     let response = match &arguments.question {
         Question::Apply { file } => {
             let Response::Digest(now) = call(&Request::Digest)? else {
@@ -176,10 +184,30 @@ fn connect(path: &Path) -> Result<Client<UnixStream>, CtlError> {
         ))
     };
     let stream = UnixStream::connect(path).map_err(|error| told("cannot connect to", &error))?;
-    let set = stream.set_read_timeout(Some(PATIENCE));
-    set.and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
-        .map_err(|error| told("cannot use", &error))?;
-    Client::greet(stream, SOFTWARE).map_err(|error| told("no answer from", &error))
+    let wait = |patience| {
+        let set = stream.set_read_timeout(Some(patience));
+        set.and_then(|()| stream.set_write_timeout(Some(patience)))
+    };
+    let ours = stream.try_clone().and_then(|ours| wait(GREETING).map(|()| ours));
+    let ours = ours.map_err(|error| told("cannot use", &error))?;
+    let client = Client::greet(ours, SOFTWARE).map_err(|error| match error {
+        ClientError::Refused(reason) => CtlError(format!("{}: {reason}", path.display())),
+        error if error.is_timeout() => silent(path, GREETING),
+        error => told("no answer from", &error),
+    })?;
+    // The same socket.
+    wait(PATIENCE).map_err(|error| told("cannot use", &error))?;
+    Ok(client)
+}
+
+/// Somebody has the socket and says nothing.
+fn silent(path: &Path, waited: Duration) -> CtlError {
+    CtlError(format!(
+        "no answer from {} within {} s: the process that has it is stopped or hangs; look at its state (`ps -C \
+         anet-vswitch -o pid,stat,cmd`: T is stopped, `kill -CONT PID` lets it go on)",
+        path.display(),
+        waited.as_secs()
+    ))
 }
 
 fn request_of(question: &Question) -> Result<Request, CtlError> {
