@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anet_memory::buffer::{Buffer, Pool};
 use anet_packet::addr::Mac;
-use anet_ports::kernel::tap::{Tap, TapSettings};
+use anet_ports::kernel::tap::{self, Tap, TapIdentity, TapSettings};
 use anet_ports::kernel::wait::Waiter;
 use anet_ports::{Disposition, Link, Port, PortError, TransmitQueue};
 use support::{Namespace, receive_until, skipped};
@@ -68,6 +68,67 @@ fn a_persistent_tap_is_attached_again_after_its_holder() {
             .index("tap0")
     });
     assert!(gone.is_err());
+}
+
+#[test]
+fn an_interface_that_nobody_wants_any_more_is_found_and_removed_and_no_other() {
+    if skipped("an_interface_that_nobody_wants_any_more_is_found_and_removed_and_no_other") {
+        return;
+    }
+    let namespace = Namespace::new();
+    let path = namespace.path();
+    let settings = TapSettings {
+        namespace: Some(path.clone()),
+        ..TapSettings::named("tap0")
+    };
+    let there = || {
+        let index = || {
+            anet_ports::kernel::interface::Interfaces::here()
+                .unwrap()
+                .index("tap0")
+        };
+        namespace.inside(index).is_ok()
+    };
+    let tap = Tap::attach(&settings).unwrap();
+    assert!(tap.is_new() && there());
+    drop(tap);
+    assert!(!there(), "until it is kept, it goes with its holder");
+
+    let mut tap = Tap::attach(&settings).unwrap();
+    let identity = tap.identity().unwrap();
+    tap.keep().unwrap();
+    let error = tap::remove(Some(&path), "tap0", identity).unwrap_err();
+    assert!(error.to_string().contains("held by another process"), "{error}");
+    drop(tap);
+    let again = Tap::attach(&settings).unwrap();
+    assert!(!again.is_new() && again.identity() == Some(identity));
+    drop(again);
+    for other in [
+        TapIdentity {
+            index: identity.index + 1,
+            ..identity
+        },
+        TapIdentity {
+            namespace: identity.namespace + 1,
+            ..identity
+        },
+    ] {
+        assert!(!tap::remove(Some(&path), "tap0", other).unwrap());
+    }
+    assert!(
+        !tap::remove(None, "tap0", identity).unwrap(),
+        "not in this namespace"
+    );
+    assert!(there());
+    assert!(tap::remove(Some(&path), "tap0", identity).unwrap());
+    assert!(!there());
+    assert!(!tap::remove(Some(&path), "tap0", identity).unwrap());
+
+    // Somebody else's, of the same name.
+    namespace.run("ip tuntap add dev tap0 mode tap");
+    assert!(!tap::remove(Some(&path), "tap0", identity).unwrap());
+    assert!(there() && !Tap::attach(&settings).unwrap().is_new());
+    assert!(!tap::remove(Some(&path.join("gone")), "tap0", identity).unwrap());
 }
 
 #[test]

@@ -11,6 +11,9 @@ use crate::Link;
 /// Bytes of an interface name, without its closing zero.
 pub const NAME_MAX: usize = libc::IFNAMSIZ - 1;
 
+/// The socket option that tells a namespace's number: SO_NETNS_COOKIE (asm-generic/socket.h).
+const NETWORK_NAMESPACE_COOKIE: libc::c_int = 71;
+
 /// An interface request with its name set. `InvalidInput` where the name is empty, too long, or has bytes that a name
 /// cannot have.
 pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
@@ -74,6 +77,27 @@ impl Interfaces {
         Ok(Self {
             socket: probe::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC)?,
         })
+    }
+
+    /// A number that no other namespace has, before or after, until the machine is started anew. An error where the
+    /// kernel has none (before 5.14).
+    pub fn namespace(&self) -> io::Result<u64> {
+        let mut cookie = 0u64;
+        let mut length = size_of::<u64>() as libc::socklen_t;
+        // SAFETY: the option writes at most `length` bytes, eight, to a place that has as many; the socket is open.
+        let asked = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                NETWORK_NAMESPACE_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        match asked {
+            0 => Ok(cookie),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 
     fn ask(&self, name: &str, what: InterfaceRequest) -> io::Result<libc::ifreq> {
@@ -170,6 +194,15 @@ mod tests {
         assert_eq!(interfaces.index("lo").unwrap(), 1);
         assert!(interfaces.mtu("lo").unwrap() >= 1500);
         assert_eq!(interfaces.mac("lo").unwrap(), Mac::ZERO);
+    }
+
+    #[test]
+    fn a_namespace_has_one_number() {
+        let (one, other) = (Interfaces::here().unwrap(), Interfaces::here().unwrap());
+        match one.namespace() {
+            Ok(number) => assert_eq!(other.namespace().unwrap(), number),
+            Err(old_kernel) => assert_eq!(old_kernel.raw_os_error(), Some(libc::ENOPROTOOPT)),
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! TAP ports: an interface that the kernel shows to a guest (in its namespace), and whose other end we hold.
 //!
 //! The interface is made where it is missing, and persistent: when this process ends it stays, without a carrier, and
-//! is attached again. Packets carry virtio's header, so checksums and large segments pass through unfinished. Whether
+//! is attached again. Who makes one notes its [`TapIdentity`] before [`Tap::keep`] makes it stay, so that an interface
+//! nobody wants any more can be found and removed later ([`remove`]), and never somebody else's of the same name. Packets carry virtio's header, so checksums and large segments pass through unfinished. Whether
 //! the interface is up is its owner's business: it is left as found.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +38,9 @@ const OFFLOADS: [libc::c_uint; 4] = [
     libc::TUN_F_CSUM,
     0,
 ];
+
+/// IFF_PERSIST (linux/if_tun.h): the interface stays when its holder goes.
+const PERSISTENT: libc::c_int = 0x0800;
 
 /// How long an open waits for a holder that is just ending.
 const GRACE: Duration = Duration::from_millis(100);
@@ -68,6 +72,15 @@ impl TapSettings {
     }
 }
 
+/// Which interface it is. No other one has the same until the machine is started anew, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TapIdentity {
+    /// Its namespace's number.
+    pub namespace: u64,
+    /// Its number there.
+    pub index: u32,
+}
+
 /// What queues share of a TAP: the descriptor, which is safe to use from several threads at once.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -76,6 +89,17 @@ pub(super) struct Device {
 }
 
 impl Device {
+    /// True where the interface stays without a holder, or somebody else may hold it beside us: one that was made just
+    /// now does neither.
+    fn was_there(&self) -> io::Result<bool> {
+        // SAFETY: a zeroed ifreq is a legal one: it is plain data.
+        let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+        InterfaceRequest::ATTACHED.call(self.file.as_fd(), &mut request)?;
+        // SAFETY: the kernel filled this member in.
+        let flags = libc::c_int::from(unsafe { request.ifr_ifru.ifru_flags });
+        Ok(flags & (PERSISTENT | libc::IFF_MULTI_QUEUE) != 0)
+    }
+
     /// The interface's name as it is now; [`PortError::Gone`] where there is no interface any more.
     fn current_name(&self) -> Result<String, PortError> {
         // SAFETY: a zeroed ifreq is a legal one: it is plain data.
@@ -120,13 +144,21 @@ pub struct Tap {
     interfaces: Interfaces,
     offloads: libc::c_uint,
     mtu: u32,
+    is_new: bool,
     /// True while the receive queue is given out.
     receiving: Arc<AtomicBool>,
 }
 
 impl Tap {
-    /// Attaches to the TAP, made where it is missing. Waits up to 100 ms for a holder that is just ending.
+    /// Attaches to the TAP, made where it is missing, and keeps it. Waits up to 100 ms for a holder that is just ending.
     pub fn open(settings: &TapSettings) -> Result<Self, PortError> {
+        let mut tap = Self::attach(settings)?;
+        tap.keep()?;
+        Ok(tap)
+    }
+
+    /// As [`Tap::open`], but an interface that is made here goes with its holder, until [`Tap::keep`].
+    pub fn attach(settings: &TapSettings) -> Result<Self, PortError> {
         let name = &settings.name;
         let inside = netns::inside(settings.namespace.as_deref(), || attach(name));
         let invalid = |error: netns::NamespaceError| PortError::Invalid {
@@ -138,7 +170,14 @@ impl Tap {
             let advice = tun_advice(&source);
             refused(name, what, source, advice)
         };
-        let offloads = set_up(&file).map_err(|source| tell("set up the packet header of a TAP", source))?;
+        let device = Device {
+            name: name.clone(),
+            file,
+        };
+        let was_there = device.was_there();
+        let was_there = was_there.map_err(|source| tell("ask what it is", source))?;
+        let offloads =
+            set_up(&device.file).map_err(|source| tell("set up the packet header of a TAP", source))?;
         if let Some(mac) = settings.mac.filter(|mac| interfaces.mac(name).ok() != Some(*mac)) {
             let advice = "CAP_NET_ADMIN is needed, and the address of a station (not a group)";
             interfaces
@@ -148,21 +187,40 @@ impl Tap {
         let mtu = interfaces
             .mtu(name)
             .map_err(|source| tell("ask for its MTU", source))?;
-        let device = Arc::new(Device {
-            name: name.clone(),
-            file,
-        });
         let mut tap = Self {
-            device,
+            device: Arc::new(device),
             interfaces,
             offloads,
             mtu,
+            is_new: !was_there,
             receiving: Arc::default(),
         };
         if let Some(mtu) = settings.mtu.filter(|mtu| *mtu != tap.mtu) {
             tap.set_mtu(mtu)?;
         }
         Ok(tap)
+    }
+
+    /// True where the interface was not there before.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Which interface it is; `None` where this kernel cannot tell it from others.
+    pub fn identity(&self) -> Option<TapIdentity> {
+        Some(TapIdentity {
+            namespace: self.interfaces.namespace().ok()?,
+            index: self.interfaces.index(&self.device.name).ok()?,
+        })
+    }
+
+    /// Lets the interface stay when its holder goes.
+    pub fn keep(&mut self) -> Result<(), PortError> {
+        let set = set_value(&self.device.file, libc::TUNSETPERSIST, 1);
+        set.map_err(|source| {
+            let advice = tun_advice(&source);
+            refused(&self.device.name, "make it persistent", source, advice)
+        })
     }
 
     /// Sets the interface up or down.
@@ -264,28 +322,79 @@ impl Port for Tap {
     }
 }
 
+/// Removes a TAP that nobody holds, where the interface of that name is exactly this one. False where there is none such.
+/// An error where somebody holds it, or where it cannot be looked at.
+pub fn remove(namespace: Option<&Path>, name: &str, identity: TapIdentity) -> Result<bool, PortError> {
+    let inside = netns::inside(namespace, || {
+        let interfaces = Interfaces::here()?;
+        let is_it = || {
+            interfaces
+                .namespace()
+                .is_ok_and(|number| number == identity.namespace)
+                && interfaces.index(name).is_ok_and(|index| index == identity.index)
+        };
+        if !is_it() {
+            return Ok(false);
+        }
+        let file = tun()?;
+        match attach_as(&file, name, FLAGS) {
+            // It is no TAP, or one of a kind that is not made here.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => return Ok(false),
+            attached => attached?,
+        }
+        // Where it went away meanwhile, this is a new one, which goes with its descriptor.
+        if is_it() {
+            set_value(&file, libc::TUNSETPERSIST, 0)?;
+        }
+        Ok(true)
+    });
+    match inside {
+        Ok(removed) => removed.map_err(|source: io::Error| {
+            let advice = tun_advice(&source);
+            refused(name, "remove it", source, advice)
+        }),
+        // Interfaces go with their namespace.
+        Err(netns::NamespaceError::NotThere { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(PortError::Invalid {
+            port: name.to_owned(),
+            what: error.to_string(),
+        }),
+    }
+}
+
+/// How interfaces are made and attached to.
+const FLAGS: libc::c_int = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+
+fn tun() -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
+    options.open("/dev/net/tun")
+}
+
 /// Opens the clone device and attaches it to the interface, in the namespace that the calling thread is in.
 fn attach(name: &str) -> Result<(File, Interfaces), PortError> {
     let tell = |what, source: io::Error| {
         let advice = tun_advice(&source);
         refused(name, what, source, advice)
     };
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC);
-    let file = options
-        .open("/dev/net/tun")
-        .map_err(|source| tell("open /dev/net/tun", source))?;
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
-    let mut attached = attach_patiently(&file, name, flags);
+    let file = tun().map_err(|source| tell("open /dev/net/tun", source))?;
+    let mut attached = attach_patiently(&file, name, FLAGS);
     if attached
         .as_ref()
         .is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL))
     {
         // One that was made with several queues can only be attached as such.
-        attached = attach_patiently(&file, name, flags | libc::IFF_MULTI_QUEUE);
+        attached = attach_patiently(&file, name, FLAGS | libc::IFF_MULTI_QUEUE);
     }
     attached.map_err(|source| tell("attach to it", source))?;
     let interfaces = Interfaces::here().map_err(|source| tell("open a socket in its namespace", source))?;
@@ -314,9 +423,8 @@ fn attach_as(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
     Ok(())
 }
 
-/// Persistence, the form of the packet header, and the richest set of offloads that this kernel has.
+/// The form of the packet header, and the richest set of offloads that this kernel has.
 fn set_up(file: &File) -> io::Result<libc::c_uint> {
-    set_value(file, libc::TUNSETPERSIST, 1)?;
     set_through(file, libc::TUNSETVNETHDRSZ, LONG_BYTES as libc::c_int)?;
     if cfg!(target_endian = "big") {
         set_through(file, libc::TUNSETVNETLE, 1)?;
