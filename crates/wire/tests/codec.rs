@@ -12,7 +12,8 @@ use anet_wire::codec::{
 };
 use anet_wire::control::report::{
     ConnectionList, ConnectionRecord, Counters, DigestReport, DropRecord, FlowList, FlowRecord, HalfRecord,
-    LinkState, PortCounters, PortState, ReasonCount, TableSize, Tuple, VersionReport, WorkerCounters,
+    LinkState, PortCounters, PortState, ReasonCount, TableSize, TunnelCounters, Tuple, VersionReport,
+    WorkerCounters,
 };
 use anet_wire::control::trace::{
     TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceStep, TraceVerdict,
@@ -156,6 +157,8 @@ fn lists() -> Vec<Response> {
             worker: 1,
             hits: 2,
             panics: 3,
+            revalidations: 4,
+            postponed: 5,
             ..WorkerCounters::default()
         }],
         reasons: vec![ReasonCount {
@@ -167,6 +170,16 @@ fn lists() -> Vec<Response> {
             entries: 1,
             capacity: 2,
         }],
+        tunnel: Some(TunnelCounters {
+            too_big: 1,
+            queue_full: 2,
+            refused: 3,
+            icmp_errors: 4,
+            trains_cut: 5,
+            segments: true,
+            merges: false,
+        }),
+        control_panics: 6,
     };
     vec![
         Response::Drops(vec![record, DropRecord::default()]),
@@ -179,6 +192,7 @@ fn lists() -> Vec<Response> {
             matching: 1,
         }),
         Response::Counters(counters),
+        Response::Counters(Counters::default()),
     ]
 }
 

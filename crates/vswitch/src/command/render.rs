@@ -209,7 +209,15 @@ fn counters(all: &Counters, json: bool) -> String {
         ]);
     }
     let mut workers = Sheet::new(&[
-        "worker", "rounds", "packets", "hits", "misses", "sleeps", "panics",
+        "worker",
+        "rounds",
+        "packets",
+        "hits",
+        "misses",
+        "revalidations",
+        "postponed",
+        "sleeps",
+        "panics",
     ]);
     for worker in &all.workers {
         workers.row([
@@ -218,6 +226,8 @@ fn counters(all: &Counters, json: bool) -> String {
             worker.packets.into(),
             worker.hits.into(),
             worker.misses.into(),
+            worker.revalidations.into(),
+            worker.postponed.into(),
             worker.sleeps.into(),
             worker.panics.into(),
         ]);
@@ -226,6 +236,8 @@ fn counters(all: &Counters, json: bool) -> String {
     for reason in &all.reasons {
         reasons.row([reason.reason.as_str().into(), reason.packets.into()]);
     }
+    let mut control = Sheet::new(&["control_panics"]);
+    control.row([all.control_panics.into()]);
     let mut tables = Sheet::new(&["table", "entries", "capacity"]);
     for table in &all.tables {
         tables.row([
@@ -239,6 +251,8 @@ fn counters(all: &Counters, json: bool) -> String {
         ("workers", workers),
         ("drop_reasons", reasons),
         ("tables", tables),
+        ("tunnel", tunnel_counters(all)),
+        ("control", control),
     ];
     if json {
         let members: Vec<String> = sheets
@@ -249,6 +263,32 @@ fn counters(all: &Counters, json: bool) -> String {
     }
     let texts: Vec<String> = sheets.iter().map(|(_, sheet)| sheet.text()).collect();
     texts.join("\n")
+}
+
+/// A row where the tunnel is open.
+fn tunnel_counters(all: &Counters) -> Sheet {
+    let mut sheet = Sheet::new(&[
+        "tunnel_too_big",
+        "queue_full",
+        "refused",
+        "icmp_errors",
+        "trains_cut",
+        "kernel_segments",
+        "kernel_merges",
+    ]);
+    if let Some(tunnel) = &all.tunnel {
+        let said = |has: bool| if has { "yes" } else { "no" };
+        sheet.row([
+            tunnel.too_big.into(),
+            tunnel.queue_full.into(),
+            tunnel.refused.into(),
+            tunnel.icmp_errors.into(),
+            tunnel.trains_cut.into(),
+            said(tunnel.segments).into(),
+            said(tunnel.merges).into(),
+        ]);
+    }
+    sheet
 }
 
 fn digest(report: &DigestReport, json: bool) -> String {

@@ -8,8 +8,8 @@ use super::field::{
 use super::proto;
 use crate::control::report::{
     ConnectionList, ConnectionRecord, Counters, DigestReport, DropRecord, FlowList, FlowRecord, HalfRecord,
-    LinkState, NounDigest, PortCounters, PortState, ReasonCount, TableSize, Tuple, VersionReport,
-    WorkerCounters,
+    LinkState, NounDigest, PortCounters, PortState, ReasonCount, TableSize, TunnelCounters, Tuple,
+    VersionReport, WorkerCounters,
 };
 use proto::port_state::Link;
 
@@ -191,6 +191,8 @@ pub(super) fn counters(message: proto::Counters) -> Counters {
         misses: m.misses,
         sleeps: m.sleeps,
         panics: m.panics,
+        revalidations: m.revalidations,
+        postponed: m.postponed,
     };
     let reason = |proto::ReasonCount { reason, packets }| ReasonCount { reason, packets };
     let table = |proto::TableSize {
@@ -207,6 +209,8 @@ pub(super) fn counters(message: proto::Counters) -> Counters {
         workers: message.workers.into_iter().map(worker).collect(),
         reasons: message.reasons.into_iter().map(reason).collect(),
         tables: message.tables.into_iter().map(table).collect(),
+        tunnel: message.tunnel.map(tunnel_counters),
+        control_panics: message.control_panics,
     }
 }
 
@@ -228,6 +232,8 @@ pub(super) fn counters_message(counters: &Counters) -> proto::Counters {
         misses: c.misses,
         sleeps: c.sleeps,
         panics: c.panics,
+        revalidations: c.revalidations,
+        postponed: c.postponed,
     };
     let reason = |c: &ReasonCount| proto::ReasonCount {
         reason: c.reason.clone(),
@@ -243,6 +249,32 @@ pub(super) fn counters_message(counters: &Counters) -> proto::Counters {
         workers: counters.workers.iter().map(worker).collect(),
         reasons: counters.reasons.iter().map(reason).collect(),
         tables: counters.tables.iter().map(table).collect(),
+        tunnel: counters.tunnel.map(tunnel_counters_message),
+        control_panics: counters.control_panics,
+    }
+}
+
+fn tunnel_counters(m: proto::TunnelCounters) -> TunnelCounters {
+    TunnelCounters {
+        too_big: m.too_big,
+        queue_full: m.queue_full,
+        refused: m.refused,
+        icmp_errors: m.icmp_errors,
+        trains_cut: m.trains_cut,
+        segments: m.segments,
+        merges: m.merges,
+    }
+}
+
+fn tunnel_counters_message(c: TunnelCounters) -> proto::TunnelCounters {
+    proto::TunnelCounters {
+        too_big: c.too_big,
+        queue_full: c.queue_full,
+        refused: c.refused,
+        icmp_errors: c.icmp_errors,
+        trains_cut: c.trains_cut,
+        segments: c.segments,
+        merges: c.merges,
     }
 }
 

@@ -204,6 +204,29 @@ pub struct WorkerCounters {
     pub sleeps: u64,
     /// Bursts lost to a panic.
     pub panics: u64,
+    /// Packets whose flow was in the cache and had to be asked again, because something it rested on had changed.
+    pub revalidations: u64,
+    /// Packets carried by a verdict that waits to be asked again after a change of rules.
+    pub postponed: u64,
+}
+
+/// What became of the tunnel's outer frames, since its sockets were opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TunnelCounters {
+    /// Not sent: longer than the path to their destination takes.
+    pub too_big: u64,
+    /// Not sent: the queue of a socket or of the device was full.
+    pub queue_full: u64,
+    /// Not sent: no route or neighbour, or forbidden by a filter of the host.
+    pub refused: u64,
+    /// ICMP errors that came back: most often a remote endpoint that does not listen.
+    pub icmp_errors: u64,
+    /// Trains of datagrams that went out one by one, because the kernel did not take them whole.
+    pub trains_cut: u64,
+    /// True where the kernel cuts large segments (UDP_SEGMENT).
+    pub segments: bool,
+    /// True where the kernel joins received datagrams (UDP_GRO).
+    pub merges: bool,
 }
 
 /// How full a table is.
@@ -237,6 +260,10 @@ pub struct Counters {
     pub reasons: Vec<ReasonCount>,
     /// Of each table.
     pub tables: Vec<TableSize>,
+    /// Of the tunnel, where its sockets are open.
+    pub tunnel: Option<TunnelCounters>,
+    /// Requests and tasks that made the control thread panic.
+    pub control_panics: u64,
 }
 
 /// Whether a port's device is there.
