@@ -84,6 +84,11 @@ impl Vswitch {
         self.process.log()
     }
 
+    /// A file of its folder: `control`, `connections` and what lies beside them.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.file(name)
+    }
+
     /// `kill -9`.
     pub fn kill9(&mut self) {
         self.process.kill9();

@@ -14,6 +14,8 @@ pub mod command;
 pub mod core;
 pub mod daemon;
 pub mod log;
+#[cfg(test)]
+mod planted;
 pub mod workers;
 
 /// Name and version, as they stand in hellos and version reports.

@@ -94,6 +94,22 @@ fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
     let link = host.namespace(1).ip(&["link", "show", "dev", "eth0"]).unwrap();
     assert!(link.contains("mtu 1400"), "the network's MTU: {link}");
 
+    // Each worker did something, and nobody had to ask again or wait.
+    let counters = host.vswitch.ctl(&["-o", "json", "counters"]).unwrap();
+    for key in ["\"rounds\": ", "\"sleeps\": "] {
+        let numbers = counters.split(key).skip(1);
+        let zeros = numbers.filter(|rest| rest.starts_with('0')).count();
+        assert_eq!(zeros, 0, "{key} in {counters}");
+    }
+    assert!(
+        counters.contains(r#""revalidations": 0, "postponed": 0"#),
+        "{counters}"
+    );
+    assert!(
+        counters.contains(r#""control": [{"control_panics": 0}]"#),
+        "{counters}"
+    );
+
     let digest = host.vswitch.ctl(&["digest"]).unwrap();
     let wrong = host
         .plan(2, &[22])
@@ -138,6 +154,55 @@ fn a_port_that_leaves_the_plan_takes_its_interface_along_and_costs_others_nothin
     }
     let paced = stream.finish();
     assert_eq!(paced.lost(), 0, "{paced:?}");
+}
+
+#[test]
+fn what_left_the_plan_while_nobody_ran_is_removed_and_nothing_else() {
+    let name = "what_left_the_plan_while_nobody_ran_is_removed_and_nothing_else";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    // The third guest's interface is its owner's, who made it before the switch came.
+    let namespace = Namespace::new("host").unwrap();
+    let guest = |n: u8| Guest::new("guest", format!("02:00:00:00:00:{n:02x}").parse().unwrap()).unwrap();
+    let guests = [guest(1), guest(2), guest(3)];
+    let owners = guests[2].namespace();
+    owners
+        .ip(&["tuntap", "add", "dev", "eth0", "mode", "tap"])
+        .unwrap();
+    let paths: Vec<String> = guests.iter().map(|guest| path(guest.namespace())).collect();
+    let has = |n: usize| guests[n - 1].namespace().has_interface(Guest::INTERFACE);
+    let mut vswitch = Vswitch::start(&namespace, &plan(&paths, &[22]), &[]).unwrap();
+    assert!(has(1) && has(2) && has(3));
+
+    vswitch.kill9();
+    vswitch.write_plan(&plan(&paths[..1], &[22])).unwrap();
+    vswitch.start_again().unwrap();
+    vswitch.wait_ready().unwrap();
+    wait_for("the interface to go", PATIENCE, || (!has(2)).then_some(())).unwrap();
+    assert!(
+        vswitch.log().contains("in the plan no more: removed"),
+        "{}",
+        vswitch.log()
+    );
+    assert!(
+        has(1) && has(3),
+        "what is wanted, and what is somebody else's, stays"
+    );
+
+    // Also while it runs, and what an earlier run made is still known as made here.
+    vswitch.replace_plan(&plan(&paths, &[22])).unwrap();
+    wait_for("the interface to come", PATIENCE, || has(2).then_some(())).unwrap();
+    vswitch.replace_plan("{}").unwrap();
+    wait_for("interfaces to go", PATIENCE, || {
+        (!has(1) && !has(2)).then_some(())
+    })
+    .unwrap();
+    assert!(has(3));
+    assert_eq!(
+        std::fs::read_to_string(vswitch.file("connections.taps")).unwrap(),
+        ""
+    );
 }
 
 #[test]

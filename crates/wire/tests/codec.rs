@@ -146,7 +146,24 @@ fn lists() -> Vec<Response> {
         count: 4,
         last_sample: text("tcp"),
     };
-    let counters = Counters {
+    vec![
+        Response::Drops(vec![record, DropRecord::default()]),
+        Response::Flows(FlowList {
+            flows: vec![flow],
+            matching: 2,
+        }),
+        Response::Connections(ConnectionList {
+            connections: vec![connection],
+            matching: 1,
+        }),
+        Response::Counters(counters()),
+        Response::Counters(Counters::default()),
+    ]
+}
+
+fn counters() -> Counters {
+    let text = str::to_owned;
+    Counters {
         ports: vec![PortCounters {
             name: text("tunnel"),
             received_packets: 1,
@@ -180,20 +197,7 @@ fn lists() -> Vec<Response> {
             merges: false,
         }),
         control_panics: 6,
-    };
-    vec![
-        Response::Drops(vec![record, DropRecord::default()]),
-        Response::Flows(FlowList {
-            flows: vec![flow],
-            matching: 2,
-        }),
-        Response::Connections(ConnectionList {
-            connections: vec![connection],
-            matching: 1,
-        }),
-        Response::Counters(counters),
-        Response::Counters(Counters::default()),
-    ]
+    }
 }
 
 fn links() -> Vec<PortState> {

@@ -34,6 +34,7 @@ pub type TableMap<K, V> = HashMap<K, V, FixedState>;
 /// Everything a worker reads. Cheap to read, changed only through [`TableOp`]s.
 #[derive(Clone)]
 pub struct Tables {
+    pub(crate) seed: u64,
     pub(crate) tunnel: Option<LocalTunnel>,
     pub(crate) networks: Vec<Option<Network>>,
     pub(crate) ports: Vec<Option<Arc<Port>>>,
@@ -49,6 +50,7 @@ impl Tables {
     /// Empty tables. `seed` keys the address sets' hashes; both copies must have the same.
     pub fn new(seed: u64) -> Self {
         Self {
+            seed,
             tunnel: None,
             networks: Vec::new(),
             ports: Vec::new(),

@@ -35,6 +35,8 @@ pub enum TableOp {
     SetMember(u32, IpPrefix, bool),
     /// All members of an address set leave.
     SetClear(u32),
+    /// Everything goes, and every verdict is asked again, at once. Slots stay as many as they are.
+    Clear,
     /// There are at least this many witness slots from now on.
     Witnesses(u32),
     /// Verdicts that rest on these slots (first, count) are asked again, at once: a port or station changed.
@@ -79,10 +81,20 @@ impl Tables {
             TableOp::Membership(index, membership) => self.put_membership(*index, *membership),
             TableOp::SetMember(set, prefix, joins) => self.set_member(*set, *prefix, *joins),
             TableOp::SetClear(set) => self.sets.clear(*set),
+            TableOp::Clear => self.clear(),
             TableOp::Witnesses(slots) => self.witnesses.grow(*slots),
             TableOp::Bump(first, count) => self.witnesses.bump(*first, *count),
             TableOp::BumpRule(slot) => self.witnesses.bump_rule(*slot),
         }
+    }
+
+    fn clear(&mut self) {
+        let mut witnesses = std::mem::take(&mut self.witnesses);
+        witnesses.bump(0, u32::MAX);
+        *self = Self {
+            witnesses,
+            ..Self::new(self.seed)
+        };
     }
 
     fn put_network(&mut self, index: u32, facts: Option<&Arc<NetworkFacts>>) {

@@ -114,7 +114,7 @@ impl Witnesses {
     fn advance(&mut self, first: u32, count: u32, step: u32) {
         self.changes = self.changes.wrapping_add(1);
         let first = first.max(1) as usize;
-        let last = (first + count as usize).min(self.generations.len());
+        let last = first.saturating_add(count as usize).min(self.generations.len());
         for generation in self.generations.iter_mut().take(last).skip(first) {
             *generation = generation.wrapping_add(step);
         }

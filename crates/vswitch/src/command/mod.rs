@@ -32,7 +32,12 @@ enum Command {
 
 /// What `main` does.
 pub fn main() -> ExitCode {
-    match Arguments::parse().command {
+    obey(std::env::args_os())
+}
+
+/// What a command line asks for; its first word is the program's name.
+pub(crate) fn obey(words: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    match Arguments::parse_from(words).command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Ctl(arguments) => ctl::run(&arguments),
     }

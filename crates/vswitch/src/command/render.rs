@@ -188,56 +188,10 @@ fn ends(tuple: &Tuple) -> [String; 3] {
 }
 
 fn counters(all: &Counters, json: bool) -> String {
-    let mut ports = Sheet::new(&[
-        "port",
-        "received_packets",
-        "received_bytes",
-        "sent_packets",
-        "sent_bytes",
-        "dropped_packets",
-        "send_errors",
-    ]);
-    for port in &all.ports {
-        ports.row([
-            port.name.as_str().into(),
-            port.received_packets.into(),
-            port.received_bytes.into(),
-            port.sent_packets.into(),
-            port.sent_bytes.into(),
-            port.dropped_packets.into(),
-            port.send_errors.into(),
-        ]);
-    }
-    let mut workers = Sheet::new(&[
-        "worker",
-        "rounds",
-        "packets",
-        "hits",
-        "misses",
-        "revalidations",
-        "postponed",
-        "sleeps",
-        "panics",
-    ]);
-    for worker in &all.workers {
-        workers.row([
-            u64::from(worker.worker).into(),
-            worker.bursts.into(),
-            worker.packets.into(),
-            worker.hits.into(),
-            worker.misses.into(),
-            worker.revalidations.into(),
-            worker.postponed.into(),
-            worker.sleeps.into(),
-            worker.panics.into(),
-        ]);
-    }
     let mut reasons = Sheet::new(&["drop_reason", "packets"]);
     for reason in &all.reasons {
         reasons.row([reason.reason.as_str().into(), reason.packets.into()]);
     }
-    let mut control = Sheet::new(&["control_panics"]);
-    control.row([all.control_panics.into()]);
     let mut tables = Sheet::new(&["table", "entries", "capacity"]);
     for table in &all.tables {
         tables.row([
@@ -246,9 +200,11 @@ fn counters(all: &Counters, json: bool) -> String {
             table.capacity.into(),
         ]);
     }
+    let mut control = Sheet::new(&["control_panics"]);
+    control.row([all.control_panics.into()]);
     let sheets = [
-        ("ports", ports),
-        ("workers", workers),
+        ("ports", port_counters(all)),
+        ("workers", worker_counters(all)),
         ("drop_reasons", reasons),
         ("tables", tables),
         ("tunnel", tunnel_counters(all)),
@@ -263,6 +219,58 @@ fn counters(all: &Counters, json: bool) -> String {
     }
     let texts: Vec<String> = sheets.iter().map(|(_, sheet)| sheet.text()).collect();
     texts.join("\n")
+}
+
+fn port_counters(all: &Counters) -> Sheet {
+    let mut sheet = Sheet::new(&[
+        "port",
+        "received_packets",
+        "received_bytes",
+        "sent_packets",
+        "sent_bytes",
+        "dropped_packets",
+        "send_errors",
+    ]);
+    for port in &all.ports {
+        sheet.row([
+            port.name.as_str().into(),
+            port.received_packets.into(),
+            port.received_bytes.into(),
+            port.sent_packets.into(),
+            port.sent_bytes.into(),
+            port.dropped_packets.into(),
+            port.send_errors.into(),
+        ]);
+    }
+    sheet
+}
+
+fn worker_counters(all: &Counters) -> Sheet {
+    let mut sheet = Sheet::new(&[
+        "worker",
+        "rounds",
+        "packets",
+        "hits",
+        "misses",
+        "revalidations",
+        "postponed",
+        "sleeps",
+        "panics",
+    ]);
+    for worker in &all.workers {
+        sheet.row([
+            u64::from(worker.worker).into(),
+            worker.bursts.into(),
+            worker.packets.into(),
+            worker.hits.into(),
+            worker.misses.into(),
+            worker.revalidations.into(),
+            worker.postponed.into(),
+            worker.sleeps.into(),
+            worker.panics.into(),
+        ]);
+    }
+    sheet
 }
 
 /// A row where the tunnel is open.

@@ -115,7 +115,8 @@ enum State {
         attempts: u32,
         error: String,
     },
-    Open,
+    /// Handed to the workers under this generation.
+    Open(u64),
     Detached,
 }
 
@@ -129,6 +130,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Attachments {
     entries: BTreeMap<Key, Entry>,
+    generation: u64,
 }
 
 impl Attachments {
@@ -141,14 +143,14 @@ impl Attachments {
             // One with another device is made anew below.
             match same {
                 Some(new) => {
-                    if new.settings != entry.wanted.settings && entry.state == State::Open {
+                    if new.settings != entry.wanted.settings && entry.state.is_open() {
                         steps.configure.push((key.clone(), new.settings));
                     }
                     entry.wanted = new.clone();
                     true
                 }
                 None => {
-                    if entry.state == State::Open {
+                    if entry.state.is_open() {
                         steps.close.push(key.clone());
                     }
                     false
@@ -187,11 +189,35 @@ impl Attachments {
             .min()
     }
 
-    /// A port was opened.
-    pub fn opened(&mut self, key: &Key) {
+    /// A generation that no device had: what a worker says of a device that is gone must not meet the one that came
+    /// after it and has the same interface.
+    pub fn next_generation(&mut self) -> u64 {
+        self.generation += 1;
+        self.generation
+    }
+
+    /// A port was opened, and its queues were handed over under this generation.
+    pub fn opened(&mut self, key: &Key, generation: u64) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.state = State::Open;
+            entry.state = State::Open(generation);
         }
+    }
+
+    /// True while the device of this generation is the port's.
+    pub fn is_open_as(&self, key: &Key, generation: u64) -> bool {
+        let entry = self.entries.get(key);
+        entry.is_some_and(|entry| entry.state == State::Open(generation))
+    }
+
+    /// Interfaces that ports are to have: names, and the files of the namespaces they are in.
+    pub fn interfaces(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let devices = self.entries.values().map(|entry| &entry.wanted.device);
+        devices.filter_map(|device| match device {
+            Device::Tap { interface, netns, .. } | Device::Packet { interface, netns, .. } => {
+                Some((interface.as_str(), netns.as_deref()))
+            }
+            Device::Tunnel { .. } | Device::Dpdk { .. } | Device::DpdkTunnel { .. } | Device::Nothing => None,
+        })
     }
 
     /// A port could not be opened, or its device went away. True where that is news.
@@ -201,7 +227,7 @@ impl Attachments {
         };
         let (attempts, before) = match &entry.state {
             State::Due { attempts, error, .. } => (*attempts, error.clone()),
-            State::Open | State::Detached => (0, String::new()),
+            State::Open(_) | State::Detached => (0, String::new()),
         };
         let pause = (FIRST_PAUSE << attempts.min(8)).min(LONGEST_PAUSE);
         let news = error != before;
@@ -241,6 +267,10 @@ impl State {
             error: String::new(),
         }
     }
+
+    fn is_open(&self) -> bool {
+        matches!(self, State::Open(_))
+    }
 }
 
 impl Entry {
@@ -250,8 +280,8 @@ impl Entry {
                 error: error.clone(),
                 attempts: *attempts,
             },
-            State::Open if self.wanted.settings.up => LinkState::Up,
-            State::Open => LinkState::Down,
+            State::Open(_) if self.wanted.settings.up => LinkState::Up,
+            State::Open(_) => LinkState::Down,
             State::Detached => LinkState::Detached,
         }
     }
@@ -356,7 +386,7 @@ mod tests {
             0,
         );
         assert_eq!(due(&attachments, 0), [key("a"), key("b")]);
-        attachments.opened(&key("b"));
+        attachments.opened(&key("b"), 1);
         let (mut now, mut pauses) = (0, Vec::new());
         for attempt in 0..8 {
             let news = attachments.failed(&key("a"), "busy".to_owned(), now);
@@ -383,6 +413,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_an_old_device_does_not_meet_the_new_one() {
+        let mut attachments = Attachments::default();
+        follow(&mut attachments, &control(&[("a", "tap0")], 1450), 0);
+        let (old, new) = (attachments.next_generation(), attachments.next_generation());
+        attachments.opened(&key("a"), old);
+        assert!(attachments.is_open_as(&key("a"), old));
+        attachments.failed(&key("a"), "gone".to_owned(), 1);
+        assert!(!attachments.is_open_as(&key("a"), old), "told twice");
+        attachments.opened(&key("a"), new);
+        assert!(!attachments.is_open_as(&key("a"), old) && attachments.is_open_as(&key("a"), new));
+        assert!(!attachments.is_open_as(&key("b"), new));
+        assert_eq!(attachments.interfaces().collect::<Vec<_>>(), [("tap0", None)]);
+    }
+
+    #[test]
     fn another_device_is_another_port_and_another_mtu_is_not() {
         let mut attachments = Attachments::default();
         follow(
@@ -392,7 +437,7 @@ mod tests {
         );
         [key("a"), key("b")]
             .iter()
-            .for_each(|key| attachments.opened(key));
+            .for_each(|key| attachments.opened(key, 1));
         assert_eq!(
             follow(
                 &mut attachments,

@@ -57,10 +57,14 @@ impl Control {
             .apply(self.applied.plan(), self.tried.plan(), &applied.changes);
         match built {
             Ok(operations) => {
+                #[cfg(test)]
+                let before = self.applied.plan().clone();
                 if self.applied.apply(changeset).is_err() {
                     // Both copies were equal, so this cannot be; were it so, the tried one is what the tables hold.
                     self.applied = self.tried.clone();
                 }
+                #[cfg(test)]
+                crate::planted::fault_for(crate::planted::UNPUBLISHED, &before, self.applied.plan());
                 Ok(operations)
             }
             Err(error) => {
@@ -114,15 +118,15 @@ impl Control {
         )
     }
 
-    /// The operations that take everything out of the tables and put it in again.
+    /// The operations that take everything out of the tables and put in what is applied: where the tables differ from
+    /// the plan, or a panic left a change half-way.
     pub fn rebuild(&mut self) -> Vec<TableOp> {
-        let (empty, plan) = (HostPlan::default(), self.applied.plan());
-        let ways = [(plan, &empty), (&empty, plan)];
-        let mut operations = Vec::new();
-        for (from, to) in ways {
-            // Building what was built before cannot exceed a bound.
-            operations.extend(self.builder.apply(from, to, &diff(from, to)).unwrap_or_default());
-        }
+        self.tried = self.applied.clone();
+        // What was built before cannot exceed a bound.
+        let Ok((builder, operations)) = self.builder.anew(self.applied.plan()) else {
+            return Vec::new();
+        };
+        self.builder = builder;
         operations
     }
 }
@@ -221,10 +225,16 @@ mod tests {
         assert!(!differences.is_empty());
         let report = control.digest_report(&differences);
         assert_eq!(report.mismatches().collect::<Vec<_>>(), [Noun::Port]);
+        let indexes = |control: &Control| {
+            let index = |id: &str| control.builder().port_index(&id.parse().unwrap());
+            [index("a"), index("b")]
+        };
+        let before = indexes(&control);
         for operation in control.rebuild() {
             tables.perform(&operation);
         }
         assert_eq!(control.audit(&tables), []);
         assert_eq!(control.changeset_to(&plan("")), None);
+        assert_eq!(indexes(&control), before, "devices are attached under these");
     }
 }

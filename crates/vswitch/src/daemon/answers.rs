@@ -18,6 +18,7 @@ use anet_wire::plan_text;
 
 use super::Daemon;
 use super::baselines::Sums;
+use super::devices::OpenPort;
 use super::flows::rule_of;
 use super::publish::name;
 use crate::core::attachments::Key;
@@ -25,13 +26,30 @@ use crate::core::frame;
 use crate::{SOFTWARE, clock};
 
 impl Daemon {
-    /// The answer to a request.
+    /// The answer to a request. One that panics is a line in the log, a count and an error, and no end of forwarding.
     pub(super) fn answer(&mut self, request: Request) -> Response {
+        let changes = matches!(request, Request::Apply(_));
+        if let Ok(response) = catch_unwind(AssertUnwindSafe(|| self.answer_one(request))) {
+            return response;
+        }
+        match changes {
+            true => self.mend(),
+            // Questions change nothing.
+            false => self.panics += 1,
+        }
+        let revision = self.control.state().revision();
+        Response::Error(format!(
+            "this request made the daemon panic, which is a fault of it: please report it with the log; forwarding \
+             goes on, with the plan of revision {revision}"
+        ))
+    }
+
+    fn answer_one(&mut self, request: Request) -> Response {
         match request {
             Request::Hello(_) => Response::Error("hello was said already".to_owned()),
             Request::Apply(changeset) => self.apply(&changeset),
             Request::Digest => self.digest(),
-            Request::Trace(request) => guarded(|| self.trace(&request)),
+            Request::Trace(request) => self.trace(&request),
             Request::Drops => Response::Drops(self.drops()),
             Request::Flows(filter) => Response::Flows(self.flows(&filter)),
             Request::Connections(filter) => Response::Connections(self.connections(&filter)),
@@ -142,6 +160,8 @@ impl Daemon {
             ports: all.iter().map(|(key, sums)| port_counters(key, sums)).collect(),
             workers: self.worker_counters(),
             tables: self.table_sizes(),
+            tunnel: self.open.get(&Key::Uplink).and_then(OpenPort::tunnel_counters),
+            control_panics: self.panics,
         }
     }
 
@@ -158,6 +178,8 @@ impl Daemon {
                 misses,
                 sleeps,
                 panics: counters.panics.get(),
+                revalidations: counters.revalidations.get(),
+                postponed: counters.postponed.get(),
             }
         };
         workers.map(record).collect()
@@ -260,13 +282,6 @@ impl Daemon {
         let [source, destination] = found.witnesses?;
         rule_of(&tables, destination).or_else(|| rule_of(&tables, source))
     }
-}
-
-/// Runs what reads a stranger's bytes: a panic in it is a line in the log and no end of forwarding.
-fn guarded(answer: impl FnOnce() -> Response) -> Response {
-    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
-        Response::Error("this packet made the pipeline panic; please report it with the log".to_owned())
-    })
 }
 
 fn port_counters(key: &Key, sums: &Sums) -> PortCounters {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use anet_ports::dpdk::{DpdkPort, DpdkSettings, Role};
 use anet_ports::kernel::packet::{Packet, PacketSettings};
-use anet_ports::kernel::tap::{Tap, TapSettings};
+use anet_ports::kernel::tap::{Tap, TapIdentity, TapSettings};
 use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
 use anet_ports::{Port, PortError};
+use anet_wire::control::report::TunnelCounters;
 
+use super::tap_list::TapList;
 use crate::core::attachments::{Device, Settings, Wanted};
 use crate::workers::PortHealth;
 
 /// A device that is open.
 pub enum Open {
-    /// A TAP that we hold.
-    Tap(Tap),
+    /// A TAP that we hold; which one, where the switch has made it.
+    Tap(Tap, Option<TapIdentity>),
     /// A device whose other side somebody else holds.
     Packet(Packet),
     /// The tunnel's sockets.
@@ -32,8 +34,9 @@ pub struct OpenPort {
 }
 
 impl OpenPort {
-    /// Opens the device that is wanted for so many workers; `None` where none is. `name` is the port's, for messages.
-    pub fn open(name: &str, wanted: &Wanted, workers: usize) -> Result<Option<Self>, PortError> {
+    /// Opens the device that is wanted for so many workers; `None` where none is. `name` is the port's, for
+    /// messages. A TAP that is made here is noted in `taps`.
+    pub fn open(name: &str, wanted: &Wanted, workers: usize, taps: &mut TapList) -> Result<Option<Self>, PortError> {
         let dpdk = |device: &String, role, mtu| {
             let port = DpdkPort::open(&DpdkSettings {
                 name: name.to_owned(),
@@ -56,12 +59,15 @@ impl OpenPort {
                 netns,
                 mac,
                 ..
-            } => Open::Tap(Tap::open(&TapSettings {
-                name: interface.clone(),
-                namespace: netns.as_ref().map(Into::into),
-                mac: Some(*mac),
-                mtu: Some(wanted.settings.mtu),
-            })?),
+            } => {
+                let settings = TapSettings {
+                    name: interface.clone(),
+                    namespace: netns.as_ref().map(Into::into),
+                    mac: Some(*mac),
+                    mtu: Some(wanted.settings.mtu),
+                };
+                open_tap(&settings, netns.as_deref(), taps)?
+            }
             Device::Dpdk { device, mtu, .. } => dpdk(device, Role::Guest, *mtu)?,
             Device::DpdkTunnel { device, mtu } => dpdk(device, Role::Uplink, *mtu)?,
             Device::Packet { interface, netns, .. } => Open::Packet(Packet::open(&PacketSettings {
@@ -73,7 +79,7 @@ impl OpenPort {
             device,
             health: Arc::default(),
         };
-        if let Open::Tap(tap) = &mut port.device {
+        if let Open::Tap(tap, _) = &mut port.device {
             tap.set_carrier(wanted.settings.up)?;
         }
         Ok(Some(port))
@@ -82,7 +88,7 @@ impl OpenPort {
     /// The device's face.
     pub fn port(&mut self) -> &mut dyn Port {
         match &mut self.device {
-            Open::Tap(tap) => tap,
+            Open::Tap(tap, _) => tap,
             Open::Packet(packet) => packet,
             Open::Uplink(uplink) => uplink,
             Open::Dpdk(port) => port,
@@ -92,7 +98,7 @@ impl OpenPort {
     /// Sets what may change while it is open. A device of somebody else's keeps the MTU that it has.
     pub fn configure(&mut self, settings: Settings) -> Result<(), PortError> {
         match &mut self.device {
-            Open::Tap(tap) => {
+            Open::Tap(tap, _) => {
                 if tap.capabilities().mtu != settings.mtu {
                     tap.set_mtu(settings.mtu)?;
                 }
@@ -102,11 +108,45 @@ impl OpenPort {
         }
     }
 
-    /// The plan has it no more: a TAP goes with it.
-    pub fn remove(&mut self) -> Result<(), PortError> {
+    /// The plan has it no more: a TAP that was made here goes with it, one that was there before stays.
+    pub fn remove(&mut self, taps: &mut TapList) -> Result<(), PortError> {
         match &mut self.device {
-            Open::Tap(tap) => tap.remove_when_dropped(),
-            Open::Packet(_) | Open::Uplink(_) | Open::Dpdk(_) => Ok(()),
+            Open::Tap(tap, Some(identity)) => {
+                tap.remove_when_dropped()?;
+                taps.forget(*identity);
+                Ok(())
+            }
+            Open::Tap(_, None) | Open::Packet(_) | Open::Uplink(_) | Open::Dpdk(_) => Ok(()),
         }
     }
+
+    /// What became of the tunnel's frames, where it is the tunnel.
+    pub fn tunnel_counters(&self) -> Option<TunnelCounters> {
+        let Open::Uplink(uplink) = &self.device else {
+            return None;
+        };
+        let (statistics, offloads) = (uplink.statistics(), uplink.offloads());
+        Some(TunnelCounters {
+            too_big: statistics.too_big,
+            queue_full: statistics.full,
+            refused: statistics.refused,
+            icmp_errors: statistics.icmp_errors,
+            trains_cut: statistics.trains_cut,
+            segments: offloads.segment,
+            merges: offloads.merge,
+        })
+    }
+}
+
+/// A new interface is noted before it is made to stay, so that a kill in between leaves none behind.
+fn open_tap(settings: &TapSettings, netns: Option<&str>, taps: &mut TapList) -> Result<Open, PortError> {
+    let mut tap = Tap::attach(settings)?;
+    let identity = tap.identity();
+    if tap.is_new() {
+        if let Some(identity) = identity {
+            taps.add(&settings.name, netns, identity);
+        }
+        tap.keep()?;
+    }
+    Ok(Open::Tap(tap, identity.filter(|identity| taps.has(*identity))))
 }

@@ -16,6 +16,8 @@ use crate::clock;
 impl Daemon {
     /// The flows of all workers that match.
     pub(super) fn flows(&self, filter: &Filter) -> FlowList {
+        #[cfg(test)]
+        crate::planted::fault_for_port(filter.port.as_ref());
         let mut list = FlowList::default();
         let caches = self.workers.flows();
         let Some(tables) = self.tables.enter() else {

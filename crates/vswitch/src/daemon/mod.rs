@@ -11,8 +11,12 @@ mod flows;
 pub mod plan_file;
 mod publish;
 pub mod socket;
+pub mod tap_list;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -38,6 +42,7 @@ use connection_file::ConnectionFileError;
 use devices::OpenPort;
 use plan_file::{PlanFile, PlanFileError};
 use socket::{ControlSocket, SocketError};
+use tap_list::TapList;
 
 /// How often the plan file is looked at.
 const LOOK: u64 = 250 * MILLISECOND;
@@ -130,6 +135,12 @@ pub struct Daemon {
     next_look: u64,
     next_age: u64,
     next_audit: u64,
+    /// When interfaces that an earlier run left, and that somebody still holds, are tried again.
+    next_leftovers: Option<u64>,
+    /// The interfaces that were made here.
+    taps: TapList,
+    /// Panics of this thread.
+    panics: u64,
     /// Removes the socket's file at the end.
     _socket: ControlSocket,
 }
@@ -188,6 +199,9 @@ impl Daemon {
             next_look: now + LOOK,
             next_age: now + AGE,
             next_audit: now + AUDIT,
+            next_leftovers: None,
+            taps: TapList::load(tap_list::path_beside(&settings.connections)),
+            panics: 0,
             _socket: listener,
         };
         if let Some(plan) = plan {
@@ -208,6 +222,7 @@ impl Daemon {
         log::line(format_args!(
             "the plan file was applied: ports: {ports}, networks: {networks}"
         ));
+        self.remove_leftovers();
         Ok(())
     }
 
@@ -222,19 +237,29 @@ impl Daemon {
                     // Who asked may have gone meanwhile.
                     let _ = answer.send(self.answer(*request));
                 }
-                Ok(Message::Worker(event)) => self.hear(event),
+                Ok(Message::Worker(event)) => self.survive(|daemon| daemon.hear(event)),
                 Err(RecvTimeoutError::Timeout) => {}
                 // The socket's thread holds a sender for as long as we live.
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.do_tasks(clock::now());
+            self.survive(|daemon| daemon.do_tasks(clock::now()));
+        }
+    }
+
+    /// A panic costs what was done at that moment, and no more: it is in the log, and the tables are made whole again.
+    fn survive(&mut self, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.mend();
+            // What panics again and again must not keep a processor busy.
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 
     fn next_task(&self) -> u64 {
         let look = self.plan_file.as_ref().map(|_| self.next_look);
         let due = self.attachments.next_due();
-        let tasks = [Some(self.next_age), Some(self.next_audit), look, due];
+        let leftovers = self.next_leftovers;
+        let tasks = [Some(self.next_age), Some(self.next_audit), look, due, leftovers];
         tasks.into_iter().flatten().min().unwrap_or(self.next_age)
     }
 
@@ -250,6 +275,9 @@ impl Daemon {
         if self.next_audit <= now {
             self.next_audit = now + AUDIT;
             self.read_back();
+        }
+        if self.next_leftovers.is_some_and(|due| due <= now) {
+            self.remove_leftovers();
         }
         if self.attachments.next_due().is_some_and(|due| due <= now) {
             self.open_due_ports(now);
@@ -283,10 +311,10 @@ impl Daemon {
 
     fn hear(&mut self, event: Event) {
         match event {
-            Event::Lost(interface, error) => self.lost(interface, &error),
+            Event::Lost(device, error) => self.lost(device, &error),
             Event::Trouble(_, error) => log::line(error),
-            Event::Quarantined(interface) => {
-                let name = self.name_of(interface);
+            Event::Quarantined(device) => {
+                let name = self.name_of(device.interface);
                 log::line(format_args!(
                     "port {name}: its packets keep panicking a worker; they are dropped for some seconds"
                 ));

@@ -1,6 +1,10 @@
 //! A change's way into the data plane: ports that go, tables, ports that come; and ports' troubles.
 
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use anet_datapath::interface::Interface;
+use anet_datapath::tables::TableOp;
 use anet_model::changeset::Changeset;
 use anet_model::host_plan::HostPlan;
 use anet_ports::PortError;
@@ -8,10 +12,19 @@ use anet_wire::control::Response;
 
 use super::Daemon;
 use super::devices::OpenPort;
-use crate::clock;
+use crate::clock::{self, SECOND};
 use crate::core::attachments::{Device, Key, TUNNEL, Wanted};
 use crate::log;
-use crate::workers::Attachment;
+use crate::workers::{AttachedDevice, Attachment};
+
+/// What becomes of the interface of a port that is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// The plan has the port no more: what was made for it goes.
+    Removed,
+    /// It will be wanted again.
+    Kept,
+}
 
 impl Daemon {
     /// Makes `plan` the one that is applied; `None` where it is already.
@@ -26,14 +39,24 @@ impl Daemon {
             Ok(operations) => operations,
             Err(refusal) => return *refusal,
         };
+        self.carry_out(operations, Gone::Removed);
+        if changeset.snapshot {
+            self.remove_leftovers();
+        }
+        Response::applied(self.control.state())
+    }
+
+    /// Devices and tables follow the plan that is applied now.
+    fn carry_out(&mut self, operations: Vec<TableOp>, gone: Gone) {
         let now = clock::now();
         let steps = self
             .attachments
             .follow(self.control.plan(), self.control.builder(), now);
         // First the devices of ports that go: an index that is used again must not lead to the old one's guest.
         for key in &steps.close {
-            self.close(key, true);
+            self.close(key, gone);
         }
+        self.taps.save();
         self.publish(operations);
         for (key, settings) in steps.configure {
             let configured = self.open.get_mut(&key).map(|port| port.configure(settings));
@@ -42,11 +65,41 @@ impl Daemon {
             }
         }
         self.open_due_ports(now);
-        Response::applied(self.control.state())
+    }
+
+    /// A panic broke off what the control thread did, perhaps a change half-way: tables and devices are made anew from the
+    /// plan that is applied. Workers go on with what was published until then.
+    pub(super) fn mend(&mut self) {
+        self.panics += 1;
+        let mended = catch_unwind(AssertUnwindSafe(|| {
+            let operations = self.control.rebuild();
+            self.carry_out(operations, Gone::Kept);
+        }));
+        let revision = self.control.state().revision();
+        match mended {
+            Ok(()) => log::line(format_args!(
+                "after the panic the tables were built anew from revision {revision}; forwarding went on"
+            )),
+            Err(_) => log::line(format_args!(
+                "the tables could not be built anew after the panic; forwarding goes on as it was, restart the daemon"
+            )),
+        }
+    }
+
+    /// Removes interfaces that an earlier run made and this plan does not have, once the whole plan is known.
+    pub(super) fn remove_leftovers(&mut self) {
+        self.next_leftovers = None;
+        let wanted: BTreeSet<(&str, Option<&str>)> = self.attachments.interfaces().collect();
+        let held = self
+            .taps
+            .remove_unwanted(|interface, netns| wanted.contains(&(interface, netns)));
+        if held {
+            self.next_leftovers = Some(clock::now() + SECOND);
+        }
     }
 
     /// Workers see all of the operations from their next round on, or none.
-    pub(super) fn publish(&mut self, operations: Vec<anet_datapath::tables::TableOp>) {
+    pub(super) fn publish(&mut self, operations: Vec<TableOp>) {
         self.tables.extend(operations);
         self.tables.publish();
     }
@@ -68,16 +121,13 @@ impl Daemon {
             "{count} differences between plan and tables: the tables are built anew; please report it"
         ));
         let operations = self.control.rebuild();
-        self.publish(operations);
+        self.carry_out(operations, Gone::Kept);
     }
 
     pub(super) fn open_due_ports(&mut self, now: u64) {
         for (key, wanted) in self.attachments.due(now) {
             match self.open_port(&key, &wanted) {
-                Ok(()) => {
-                    self.attachments.opened(&key);
-                    log::line(format_args!("port {} is attached", name(&key)));
-                }
+                Ok(()) => log::line(format_args!("port {} is attached", name(&key))),
                 Err(error) => {
                     let text = error.to_string();
                     if self.attachments.failed(&key, text.clone(), clock::now()) {
@@ -90,10 +140,11 @@ impl Daemon {
 
     fn open_port(&mut self, key: &Key, wanted: &Wanted) -> Result<(), PortError> {
         let workers = self.workers.count();
-        let Some(mut port) = OpenPort::open(name(key), wanted, workers)? else {
+        let Some(mut port) = OpenPort::open(name(key), wanted, workers, &mut self.taps)? else {
             return Ok(());
         };
         let interface = interface_of(&wanted.device);
+        let generation = self.attachments.next_generation();
         // The first queue belongs to the interface's worker, the next one to the next worker, and so on around.
         let receiver = self.workers.receiver_of(interface);
         let mut queues = Vec::new();
@@ -104,7 +155,10 @@ impl Daemon {
                 false => None,
             };
             queues.push(Attachment {
-                interface,
+                device: AttachedDevice {
+                    interface,
+                    generation,
+                },
                 receive,
                 transmit: port.port().transmit_queue()?,
                 health: port.health.clone(),
@@ -115,17 +169,20 @@ impl Daemon {
             self.workers.attach(worker, attachment);
         }
         self.open.insert(key.clone(), port);
+        self.attachments.opened(key, generation);
         Ok(())
     }
 
-    /// Takes a port from the workers and closes its device; `remove`: the plan has it no more.
-    fn close(&mut self, key: &Key, remove: bool) {
+    /// Takes a port from the workers and closes its device.
+    fn close(&mut self, key: &Key, gone: Gone) {
         let Some(mut port) = self.open.remove(key) else {
             return;
         };
         let interface = self.baselines.interface(key);
         let queues = interface.map(|interface| self.workers.detach(interface));
-        if remove && let Err(error) = port.remove() {
+        if gone == Gone::Removed
+            && let Err(error) = port.remove(&mut self.taps)
+        {
             log::line(error);
         }
         log::line(format_args!("port {} is closed", name(key)));
@@ -133,11 +190,15 @@ impl Daemon {
     }
 
     /// A device went away under us: let it go and wait for it to come back.
-    pub(super) fn lost(&mut self, interface: Interface, error: &PortError) {
-        let Some(key) = self.baselines.key(interface) else {
+    pub(super) fn lost(&mut self, device: AttachedDevice, error: &PortError) {
+        let Some(key) = self.baselines.key(device.interface) else {
             return;
         };
-        self.close(&key, false);
+        if !self.attachments.is_open_as(&key, device.generation) {
+            // Said of a device that was let go meanwhile, perhaps for another one.
+            return;
+        }
+        self.close(&key, Gone::Kept);
         self.attachments.failed(&key, error.to_string(), clock::now());
         log::line(error);
     }

@@ -68,19 +68,28 @@ pub struct Settings {
 #[derive(Debug)]
 pub enum Event {
     /// A port's device is gone; the worker has let its receive queue go.
-    Lost(Interface, PortError),
+    Lost(AttachedDevice, PortError),
     /// A port has trouble that may pass.
-    Trouble(Interface, PortError),
+    Trouble(AttachedDevice, PortError),
     /// A port's packets keep panicking the worker.
-    Quarantined(Interface),
+    Quarantined(AttachedDevice),
     /// The thread ended by itself, which should not be.
     Ended(usize),
 }
 
+/// Which device an event is about. Events come late: the interface may be another device's by then, of another generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttachedDevice {
+    /// Its interface.
+    pub interface: Interface,
+    /// Which of those that had the interface.
+    pub generation: u64,
+}
+
 /// A port's queues, as a worker gets them.
 pub struct Attachment {
-    /// Which interface.
-    pub interface: Interface,
+    /// Which device.
+    pub device: AttachedDevice,
     /// Where its packets come in, for the worker that it is assigned to.
     pub receive: Option<Box<dyn ReceiveQueue>>,
     /// Where packets go out: each worker has one.

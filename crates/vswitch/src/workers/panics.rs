@@ -33,6 +33,6 @@ fn report(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("a thread");
     log::line(format_args!(
-        "panic in {name} at {place}: {text}; please report it, the packets concerned are dropped"
+        "panic in {name} at {place}: {text}; please report it, what it was about is dropped and the rest goes on"
     ));
 }

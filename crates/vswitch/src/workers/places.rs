@@ -6,7 +6,7 @@ use anet_datapath::interface::Interface;
 use anet_ports::kernel::wait::Waiter;
 use anet_ports::{ReceiveCounters, ReceiveQueue, TransmitQueue};
 
-use super::{Attachment, PortHealth};
+use super::{AttachedDevice, Attachment, PortHealth};
 use crate::clock::{MILLISECOND, SECOND};
 
 /// How long a queue that gave an error is left alone.
@@ -14,6 +14,7 @@ const MUTE: u64 = 100 * MILLISECOND;
 
 /// A port as the worker has it.
 pub(super) struct Place {
+    pub(super) device: AttachedDevice,
     pub(super) receive: Option<Box<dyn ReceiveQueue>>,
     pub(super) transmit: Box<dyn TransmitQueue>,
     pub(super) health: Arc<PortHealth>,
@@ -102,7 +103,7 @@ impl Places {
 
     /// Takes a port in; its packets are waited for from now on.
     pub(super) fn attach(&mut self, waiter: &Waiter, attachment: Attachment) -> std::io::Result<()> {
-        let interface = attachment.interface;
+        let interface = attachment.device.interface;
         let counted = attachment.receive.as_ref().map(|queue| queue.counters());
         let watched = match &attachment.receive {
             None => Ok(()),
@@ -115,6 +116,7 @@ impl Places {
             },
         };
         *self.slot(interface) = Some(Place {
+            device: attachment.device,
             receive: attachment.receive,
             transmit: attachment.transmit,
             health: attachment.health,
@@ -130,7 +132,7 @@ impl Places {
         self.stop_receiving(waiter, interface);
         let place = self.slot(interface).take()?;
         Some(Attachment {
-            interface,
+            device: place.device,
             receive: place.receive,
             transmit: place.transmit,
             health: place.health,

@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 use anet_datapath::connections::{Config, words_for};
 use anet_datapath::tables::TableOp;
 use anet_datapath::verdict::DropReason;
+use anet_memory::buffer::{Buffer, Pool};
 use anet_memory::words::Words;
 use anet_packet::addr::Mac;
 use anet_packet::build::{self, Stations};
-use anet_ports::Port;
 use anet_ports::memory::{EVERYTHING, MemoryPort, Peer, pair};
+use anet_ports::{Port, ReceiveCounters};
 use left_right::WriteHandle;
 
-use super::thread::planted::MAGIC;
 use super::*;
 use crate::core::control::Control;
+use crate::planted::MAGIC;
 
 const PLAN: &str = "\
 networks:
@@ -83,7 +84,10 @@ impl Bench {
         let health: Arc<PortHealth> = Arc::default();
         for worker in 0..self.workers.count() {
             let attachment = Attachment {
-                interface: *interface,
+                device: AttachedDevice {
+                    interface: *interface,
+                    generation: 1,
+                },
                 receive: (worker == receiver).then(|| port.receive_queue(0).unwrap()),
                 transmit: port.transmit_queue().unwrap(),
                 health: health.clone(),
@@ -203,6 +207,52 @@ fn a_port_that_comes_and_goes_costs_others_nothing() {
     assert_eq!(received, expected);
 }
 
+/// The queue of a device that is gone.
+struct Gone;
+
+impl ReceiveQueue for Gone {
+    fn receive(&mut self, _: &Pool, _: &mut Vec<Buffer>, _: usize) -> Result<usize, PortError> {
+        Err(PortError::Gone {
+            port: "gone".to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    fn wait_descriptor(&self) -> Option<std::os::fd::RawFd> {
+        None
+    }
+
+    fn counters(&self) -> ReceiveCounters {
+        ReceiveCounters::default()
+    }
+}
+
+#[test]
+fn an_event_says_which_of_the_devices_of_an_interface_it_is_about() {
+    let mut bench = Bench::new(1);
+    let (port, _, interface) = &mut bench.guests[0];
+    let interface = *interface;
+    for generation in [7, 8] {
+        bench.workers.detach(interface);
+        let device = AttachedDevice {
+            interface,
+            generation,
+        };
+        let attachment = Attachment {
+            device,
+            receive: Some(Box::new(Gone)),
+            transmit: port.transmit_queue().unwrap(),
+            health: Arc::default(),
+        };
+        bench.workers.attach(0, attachment);
+        let told = bench.events.recv_timeout(Duration::from_secs(5));
+        assert!(
+            matches!(&told, Ok(Event::Lost(lost, _)) if *lost == device),
+            "{told:?}"
+        );
+    }
+}
+
 #[test]
 fn a_panic_costs_its_burst_and_too_many_cost_the_port() {
     let bench = Bench::new(1);
@@ -217,7 +267,7 @@ fn a_panic_costs_its_burst_and_too_many_cost_the_port() {
     let interface = bench.guests[0].2;
     let told = bench.events.recv_timeout(Duration::from_secs(5));
     assert!(
-        matches!(told, Ok(Event::Quarantined(closed)) if closed == interface),
+        matches!(told, Ok(Event::Quarantined(closed)) if closed.interface == interface),
         "{told:?}"
     );
     bench.send(1, 2, b"closed");

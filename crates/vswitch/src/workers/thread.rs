@@ -215,15 +215,15 @@ impl Desk<'_> {
         while let Ok(command) = self.seat.inbox.try_recv() {
             match command {
                 Command::Attach(attachment) => {
-                    let interface = attachment.interface;
+                    let device = attachment.device;
                     if let Err(source) = self.places.attach(&self.seat.waiter, attachment) {
                         let error = PortError::Refused {
-                            port: format!("{interface:?}"),
+                            port: format!("{:?}", device.interface),
                             what: "wait for its packets",
                             source,
                             advice: "raise the limit of watched descriptors (fs.epoll.max_user_watches)",
                         };
-                        (self.events)(Event::Trouble(interface, error));
+                        (self.events)(Event::Trouble(device, error));
                     }
                 }
                 Command::Detach(interface, reply) => {
@@ -269,8 +269,8 @@ impl Desk<'_> {
         let environment = environment(&self.seat.shared, tables, now);
         let (worker, pool, egress, burst) = (&mut self.worker, &self.pool, &mut self.egress, &mut self.burst);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            #[cfg(any(test, feature = "planted-faults"))]
-            planted::fault(burst);
+            #[cfg(test)]
+            crate::planted::fault_in(burst);
             let mut with = Surroundings {
                 environment,
                 pool,
@@ -294,12 +294,10 @@ impl Desk<'_> {
         if interface == Interface::UPLINK {
             return;
         }
-        if self
-            .places
-            .get(interface)
-            .is_some_and(|place| place.health.panicked(now))
+        if let Some(place) = self.places.get(interface)
+            && place.health.panicked(now)
         {
-            (self.events)(Event::Quarantined(interface));
+            (self.events)(Event::Quarantined(place.device));
         }
     }
 
@@ -331,8 +329,8 @@ impl Desk<'_> {
             {
                 // A device may be gone without its receive queue saying so again.
                 events(match error.disposition() {
-                    Disposition::Detach => Event::Lost(interface, error),
-                    Disposition::RetryLater => Event::Trouble(interface, error),
+                    Disposition::Detach => Event::Lost(place.device, error),
+                    Disposition::RetryLater => Event::Trouble(place.device, error),
                 });
             }
         });
@@ -340,17 +338,18 @@ impl Desk<'_> {
 
     #[cold]
     fn in_trouble(&mut self, interface: Interface, error: PortError, now: u64) {
-        if error.disposition() == Disposition::Detach {
-            self.places.stop_receiving(&self.seat.waiter, interface);
-            return (self.events)(Event::Lost(interface, error));
+        let gone = error.disposition() == Disposition::Detach;
+        match gone {
+            true => self.places.stop_receiving(&self.seat.waiter, interface),
+            false => self.places.mute(&self.seat.waiter, interface, now),
         }
-        self.places.mute(&self.seat.waiter, interface, now);
-        if self
-            .places
-            .get(interface)
-            .is_some_and(|place| place.may_tell(now))
-        {
-            (self.events)(Event::Trouble(interface, error));
+        let Some(place) = self.places.get(interface) else {
+            return;
+        };
+        if gone {
+            (self.events)(Event::Lost(place.device, error));
+        } else if place.may_tell(now) {
+            (self.events)(Event::Trouble(place.device, error));
         }
     }
 
@@ -406,17 +405,4 @@ fn pin(number: usize, processors: &[usize]) {
     let chosen = usable.get(number % usable.len().max(1));
     // A worker that may not be pinned works all the same.
     let _ = chosen.map(|cpu| one.set(*cpu).and_then(|()| sched_setaffinity(this, &one)));
-}
-
-#[cfg(any(test, feature = "planted-faults"))]
-pub(super) mod planted {
-    use anet_memory::buffer::Buffer;
-
-    /// What a packet holds that panics a worker.
-    pub(in crate::workers) const MAGIC: &[u8] = b"aNET planted fault";
-
-    pub(super) fn fault(burst: &[Buffer]) {
-        let is_magic = |buffer: &Buffer| buffer.head().windows(MAGIC.len()).any(|part| part == MAGIC);
-        assert!(!burst.iter().any(is_magic), "a planted fault");
-    }
 }

@@ -1,6 +1,6 @@
 //! Indexes given to ids: dense, and used again once their owner is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A dense numbering of ids.
 pub(super) struct Indexes<K> {
@@ -49,6 +49,21 @@ impl<K: Ord + Clone> Indexes<K> {
         for id in gone {
             self.release(&id);
         }
+    }
+
+    /// The numbering of those that are to be kept, each with the index that it has; all others are free. Two that have the
+    /// same one, which should not be, are told apart.
+    pub(super) fn only(&self, keep: impl Fn(&K) -> bool) -> Self {
+        let mut kept = Self::default();
+        let mut taken = BTreeSet::new();
+        for (id, index) in self.iter().filter(|(id, _)| keep(id)) {
+            if taken.insert(index) {
+                kept.by_id.insert(id.clone(), index);
+            }
+        }
+        kept.next = taken.last().map_or(0, |last| last + 1);
+        kept.free = (0..kept.next).filter(|index| !taken.contains(index)).collect();
+        kept
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, u32)> {

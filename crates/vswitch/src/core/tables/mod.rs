@@ -18,6 +18,7 @@ use anet_datapath::firewall::PolicyTooLarge;
 use anet_datapath::interface::Interface;
 use anet_datapath::tables::TableOp;
 use anet_model::changeset::Change;
+use anet_model::diff::diff;
 use anet_model::host_plan::{AddressSetId, EndpointId, HostPlan, NetworkId, PortId, SecurityGroupId};
 
 use dirty::Dirty;
@@ -108,6 +109,19 @@ impl TableBuilder {
         Ok(ops)
     }
 
+    /// A builder whose tables are made anew from nothing, and the operations that make them those of `plan`, whatever they
+    /// hold now and whatever became of this builder. Ports keep their indexes: their devices are attached under these.
+    pub fn anew(&self, plan: &HostPlan) -> Result<(Self, Vec<TableOp>), BuildError> {
+        let mut fresh = Self {
+            ports: self.ports.only(|id| plan.ports.contains_key(id)),
+            ..Self::default()
+        };
+        let empty = HostPlan::default();
+        let mut ops = vec![TableOp::Clear];
+        ops.extend(fresh.apply(&empty, plan, &diff(&empty, plan))?);
+        Ok((fresh, ops))
+    }
+
     /// The index of a port in the tables, its number as an interface.
     pub fn port_index(&self, id: &PortId) -> Option<u32> {
         self.ports.get(id)
@@ -157,6 +171,8 @@ impl TableBuilder {
         self.build_networks(new, dirty, ops);
         self.build_memberships(old, new, dirty, ops);
         self.build_sets(old, new, dirty, ops);
+        #[cfg(test)]
+        crate::planted::fault_for(crate::planted::HALF_WAY, old, new);
         let changes = self.policies.install(compiled);
         self.build_peers(new, dirty, ops);
         self.build_ports(new, dirty, &changes, ops);
