@@ -27,6 +27,7 @@ pub fn run() -> Result<Vec<Figure>, BenchError> {
         gaps.push(kill(&mut fabric)?);
     }
     let lost = connections.iter_mut().map(alive).filter(|alive| !alive).count();
+    forget(&mut fabric, &mut connections)?;
     Ok(vec![
         Figure::of_runs("vswitch_kill_gap_ms", Runs::of(gaps), "ms"),
         Figure::new("vswitch_kill_lost_connections", lost as f64, "connections")
@@ -50,6 +51,35 @@ fn kill(fabric: &mut Fabric) -> Result<f64, BenchError> {
         format!("{} packets arrived", paced.received)
     })?;
     Ok(paced.longest_gap.as_secs_f64() * 1e3)
+}
+
+/// The negative control: a switch that finds no connection file lets none of them live. Where one does, something else keeps
+/// connections alive, and their number says nothing about the file.
+fn forget(fabric: &mut Fabric, connections: &mut [Pair]) -> Result<(), BenchError> {
+    let vswitch = fabric.vswitch_mut("host-b");
+    vswitch.kill9();
+    std::fs::remove_file(vswitch.file("connections"))
+        .map_err(BenchError::system("remove the connection file"))?;
+    vswitch.start_again()?;
+    vswitch.wait_ready()?;
+    for (client, _) in connections.iter_mut() {
+        client
+            .write_all(b"?")
+            .map_err(BenchError::system("write to a connection"))?;
+    }
+    sleep(Duration::from_secs(1));
+    let arrived = |(_, server): &mut Pair| {
+        let waits = server.set_nonblocking(true).is_ok();
+        !waits || server.read(&mut [0]).is_ok()
+    };
+    let lived = connections
+        .iter_mut()
+        .map(arrived)
+        .filter(|arrived| *arrived)
+        .count();
+    require(lived == 0, || {
+        format!("{lived} of {CONNECTIONS} connections lived on without their file: the figure is void")
+    })
 }
 
 type Pair = (TcpStream, TcpStream);
