@@ -14,6 +14,7 @@ pub mod counters;
 pub mod egress;
 pub mod firewall;
 pub mod flow_cache;
+pub mod fragments;
 pub mod interface;
 pub mod pipeline;
 pub mod respond;

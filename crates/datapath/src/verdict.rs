@@ -62,6 +62,8 @@ pub enum DropReason {
     FirewallEgress,
     /// No rule of the destination port's groups allows it in.
     FirewallIngress,
+    /// A later fragment whose first one is not known, and no rule for any protocol allows it.
+    FragmentWithoutFirst,
     /// TCP in mid-stream without a connection, and loose pick-up is off.
     NotAConnection,
     /// An ICMP error about no known connection.
@@ -84,7 +86,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 36] = {
+    pub const ALL: [DropReason; 37] = {
         use DropReason::*;
         [
             Malformed,
@@ -114,6 +116,7 @@ impl DropReason {
             Hairpin,
             FirewallEgress,
             FirewallIngress,
+            FragmentWithoutFirst,
             NotAConnection,
             UnrelatedError,
             ConnectionTableFull,
@@ -240,6 +243,10 @@ const TEXTS: [(&str, &str); DropReason::COUNT] = [
     (
         "firewall_ingress",
         "no rule of the destination port's security groups allows it; add an ingress rule",
+    ),
+    (
+        "fragment_without_first",
+        "a later fragment that came before its packet's first one, or long after it, and no rule for any protocol allows it",
     ),
     (
         "not_a_connection",

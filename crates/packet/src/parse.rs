@@ -90,6 +90,17 @@ impl Layout {
         packet_len.saturating_sub(self.length as usize)
     }
 
+    /// The layout of a later fragment with the ports of its first one: for what asks about the packet as a whole. There is
+    /// still no transport header behind [`Layout::l4`].
+    #[must_use]
+    pub fn with_ports_of_first(&self, ports: (u16, u16)) -> Self {
+        Self {
+            fragment: Fragment::First,
+            ports,
+            ..*self
+        }
+    }
+
     /// True for IPv4 and IPv6.
     #[inline]
     pub fn is_ip(&self) -> bool {
@@ -147,6 +158,20 @@ pub fn layout(head: &[u8], packet_len: usize) -> Result<Layout, Malformed> {
             })
         }
         _ => Ok(blank),
+    }
+}
+
+/// The number that the fragments of a packet share; `None` where the frame is no fragment. `head` must be what `layout` was
+/// made from.
+pub fn identification(head: &[u8], layout: &Layout) -> Option<u32> {
+    if layout.fragment == Fragment::None {
+        return None;
+    }
+    let l3 = head.get(usize::from(layout.l3)..)?;
+    match layout.kind {
+        Kind::Ipv4 => Some(u32::from(Ipv4::parse(l3).ok()?.identification())),
+        Kind::Ipv6 => Some(Ipv6::parse(l3).ok()?.upper().ok()?.fragment?.identification),
+        Kind::Arp | Kind::Other => None,
     }
 }
 

@@ -27,6 +27,7 @@ pub struct FrameBuilder {
     payload: Vec<u8>,
     minimum: usize,
     partial: bool,
+    identification: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -68,6 +69,7 @@ impl FrameBuilder {
             payload,
             minimum,
             partial,
+            identification: None,
         }
     }
 

@@ -94,6 +94,12 @@ fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
     let link = host.namespace(1).ip(&["link", "show", "dev", "eth0"]).unwrap();
     assert!(link.contains("mtu 1400"), "the network's MTU: {link}");
 
+    // In three fragments each way, of which only the first shows that it is an echo.
+    let mut large = host.namespace(1).command("ping");
+    large.args(["-c", "1", "-W", "3", "-s", "3000", "10.0.0.2"]);
+    let answer = anet_lab::output_of(&mut large).unwrap();
+    assert!(answer.contains("3008 bytes from 10.0.0.2"), "{answer}");
+
     // Each worker did something, and nobody had to ask again or wait.
     let counters = host.vswitch.ctl(&["-o", "json", "counters"]).unwrap();
     for key in ["\"rounds\": ", "\"sleeps\": "] {

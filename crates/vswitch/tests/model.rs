@@ -253,6 +253,36 @@ fn echo(message: &[u8], reply: u8) -> Transport {
     }
 }
 
+/// The frame through the switch, and the packet by the reference: what became of it, and its name for the tally.
+fn tried(
+    switch: &mut Switch,
+    reference: &mut Reference,
+    random: &mut Random,
+    source: &Source,
+    packet: &Packet,
+    frame: &[u8],
+) -> Result<(String, Expected), String> {
+    let expected = reference.judge(&switch.plan, source, packet);
+    let (verdict, bytes) = switch.send(random, source, frame);
+    if std::env::var_os("ANET_MODEL_SHOW").is_some() {
+        println!("{source:?} {packet:?} {verdict:?}");
+    }
+    if verdict != expected {
+        return Err(format!(
+            "{verdict:?} and not {expected:?}: {source:?} sends {packet:?}"
+        ));
+    }
+    let kind = match &verdict {
+        Expected::Deliver(_) => "delivered".to_string(),
+        Expected::Encapsulate(..) => "encapsulated".to_string(),
+        Expected::Drop(reason) => return Ok((reason.name().to_string(), verdict)),
+    };
+    if bytes != frame {
+        return Err(format!("other bytes than were sent: {source:?} sends {packet:?}"));
+    }
+    Ok((kind, verdict))
+}
+
 fn run(seed: u64, steps: usize) -> BTreeMap<String, usize> {
     let mut random = Random::new(seed);
     let mut switch = Switch::new(seed, world::base(&mut random));
@@ -275,30 +305,26 @@ fn run(seed: u64, steps: usize) -> BTreeMap<String, usize> {
                 conversations[place] = Conversation::new(&mut random);
             }
             let conversation = *random.pick(&conversations);
-            let (source, frame) = world::packet(&mut random, &switch.plan, conversation);
-            let expected = reference.judge(&switch.plan, &source, &read(&frame));
-            let (verdict, bytes) = switch.send(&mut random, &source, &frame);
-            if std::env::var_os("ANET_MODEL_SHOW").is_some() {
-                println!("{step} {source:?} {:?} {verdict:?}", read(&frame));
+            let sent = world::packet(&mut random, &switch.plan, conversation);
+            let (mut packet, transport) = (read(&sent.whole), read(&sent.whole).transport);
+            let mut is_known = false;
+            for (has_transport, frame) in &sent.frames {
+                // A later fragment follows its first one.
+                is_known |= has_transport;
+                packet.transport = if is_known { transport } else { Transport::Piece };
+                let (kind, verdict) = tried(
+                    &mut switch,
+                    &mut reference,
+                    &mut random,
+                    &sent.source,
+                    &packet,
+                    frame,
+                )
+                .unwrap_or_else(|error| panic!("seed {seed}, step {step}: {error}"));
+                *seen.entry(kind).or_default() += 1;
+                let later = !has_transport && is_known && !matches!(verdict, Expected::Drop(_));
+                *seen.entry("later_fragments_passed".to_string()).or_default() += usize::from(later);
             }
-            assert_eq!(
-                verdict,
-                expected,
-                "seed {seed}, step {step}: {source:?} sends {:?}",
-                read(&frame)
-            );
-            if !matches!(verdict, Expected::Drop(_)) {
-                assert_eq!(
-                    bytes, frame,
-                    "seed {seed}, step {step}: other bytes than were sent"
-                );
-            }
-            let kind = match verdict {
-                Expected::Deliver(_) => "delivered".to_string(),
-                Expected::Encapsulate(..) => "encapsulated".to_string(),
-                Expected::Drop(reason) => reason.name().to_string(),
-            };
-            *seen.entry(kind).or_default() += 1;
         }
         assert_eq!(
             switch.connections.len(),
@@ -349,6 +375,8 @@ fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
         "firewall_egress",
         "firewall_ingress",
         "not_a_connection",
+        "fragment_without_first",
+        "later_fragments_passed",
         "unknown_endpoint",
         "spoofed_ipv4",
         "spoofed_ipv6",

@@ -167,6 +167,7 @@ fn entropy_without_key(walk: &Walk<'_, '_>) -> u64 {
     let addresses = walk.tuple.map(|tuple| Tuple {
         source_port: 0,
         destination_port: 0,
+        icmp_type: 0,
         ..tuple
     });
     addresses.map_or(u64::from(walk.zone()) << 32, |tuple| tuple.symmetric_hash(0))

@@ -2,7 +2,7 @@
 
 use anet_model::host_plan::Direction;
 
-use super::firewall_out::query;
+use super::firewall_out::{query, refusal};
 use super::walk::{Destination, Outcome, Verdict, Walk};
 use crate::interface::Interface;
 use crate::tables::{FloodMember, Port};
@@ -65,5 +65,6 @@ fn may_come_in(walk: &Walk<'_, '_>, port: &Port) -> Result<(), DropReason> {
     let tuple = walk.tuple.as_ref().ok_or(DropReason::EtherTypeForbidden)?;
     let query = query(Direction::Ingress, tuple, walk);
     let rule = firewall.policy.lookup(&query, walk.environment.tables.sets());
-    rule.map(|_| ()).ok_or(DropReason::FirewallIngress)
+    rule.map(|_| ())
+        .ok_or_else(|| refusal(walk, DropReason::FirewallIngress))
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use anet_packet::parse::{Kind, Layout};
+use anet_packet::parse::Kind;
 use anet_packet::{Tuple, protocol, tcp};
 
 use super::connection;
-use super::firewall_out::{ask_in, ask_out, describe, has_transport_header};
+use super::firewall_out::{ask_in, ask_out, describe};
 use super::walk::{Destination, Related, Verdict, Walk};
 use crate::tables::{Port, Witness};
 use crate::verdict::DropReason;
@@ -65,7 +65,7 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
     if let Some(port) = walk.destination_port() {
         walk.destination_witness = ask_in(walk, port, tuple)?;
     }
-    let picked_up = begins_in_the_middle(&walk.layout) && has_transport_header(walk);
+    let picked_up = walk.knows_ports() && begins_in_the_middle(walk);
     let may_be_picked_up = walk.environment.loose_pickup
         && walk.layout.protocol == protocol::TCP
         && walk.layout.tcp_flags & tcp::flag::RST == 0;
@@ -80,11 +80,12 @@ fn open(walk: &mut Walk<'_, '_>, tuple: &Tuple) -> Result<(), DropReason> {
 }
 
 /// TCP without SYN, or with the SYN of an answer; an ICMP answer that nobody asked for.
-fn begins_in_the_middle(layout: &Layout) -> bool {
+fn begins_in_the_middle(walk: &Walk<'_, '_>) -> bool {
     use tcp::flag::{ACK, RST, SYN};
+    let (layout, icmp) = (&walk.layout, walk.icmp());
     let icmp_answer = match layout.kind {
-        Kind::Ipv4 => matches!(layout.icmp(), Some((0 | 14 | 16 | 18, _))),
-        _ => matches!(layout.icmp(), Some((129, _))),
+        Kind::Ipv4 => matches!(icmp, Some((0 | 14 | 16 | 18, _))),
+        _ => matches!(icmp, Some((129, _))),
     };
     icmp_answer || layout.protocol == protocol::TCP && layout.tcp_flags & (SYN | ACK | RST) != SYN
 }

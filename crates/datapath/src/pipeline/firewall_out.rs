@@ -4,15 +4,18 @@ use anet_model::host_plan::Direction;
 use anet_packet::parse::Fragment;
 use anet_packet::{Tuple, protocol};
 
-use super::connection;
 use super::guard::macs;
 use super::walk::{Verdict, Walk};
+use super::{connection, fragment};
 use crate::firewall::Query;
 use crate::tables::{Port, Witness};
 use crate::verdict::DropReason;
 
 /// The stage. ARP and ND pass, as do ports without port security.
 pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
+    if walk.layout.fragment != Fragment::None {
+        fragment::follow_first(walk);
+    }
     let (false, Some(tuple)) = (walk.control, walk.tuple) else {
         return Verdict::Next;
     };
@@ -55,7 +58,7 @@ pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Re
         None => {
             walk.source_witness = walk.witness(port.slot_of_default_deny_out());
             walk.record(|_| format!("no rule of port {} allows {} out", port.id, describe(tuple)));
-            Err(DropReason::FirewallEgress)
+            Err(refusal(walk, DropReason::FirewallEgress))
         }
     }
 }
@@ -74,7 +77,7 @@ pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Res
         None => {
             walk.destination_witness = walk.witness(port.slot_of_default_deny_in());
             walk.record(|_| format!("no rule of port {} allows {} in", port.id, describe(tuple)));
-            Err(DropReason::FirewallIngress)
+            Err(refusal(walk, DropReason::FirewallIngress))
         }
     }
 }
@@ -101,9 +104,18 @@ pub(super) fn describe(tuple: &Tuple) -> String {
     }
 }
 
-/// What the policy is asked. A later fragment has no ports, and only rules without any match it.
+/// Why a packet is refused that no rule allows: a fragment without ports might have been allowed with them.
+pub(super) fn refusal(walk: &Walk<'_, '_>, reason: DropReason) -> DropReason {
+    if walk.knows_ports() {
+        reason
+    } else {
+        DropReason::FragmentWithoutFirst
+    }
+}
+
+/// What the policy is asked. A later fragment whose first one is not known has no ports, and only rules for any protocol, or for its own by number, match it.
 pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) -> Query {
-    let header = has_transport_header(walk);
+    let known = walk.knows_ports();
     let remote = match direction {
         Direction::Egress => tuple.destination_address(),
         Direction::Ingress => tuple.source_address(),
@@ -111,7 +123,7 @@ pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) ->
     // A packet is asked about as it is; a connection, found by its answer, as it began.
     let as_it_is = walk.tuple.as_ref() == Some(tuple);
     let icmp = if as_it_is {
-        walk.layout.icmp()
+        walk.icmp()
     } else {
         Some((tuple.icmp_type, 0))
     };
@@ -119,12 +131,7 @@ pub(super) fn query(direction: Direction, tuple: &Tuple, walk: &Walk<'_, '_>) ->
         direction,
         remote,
         protocol: tuple.protocol,
-        destination_port: (header && !tuple.is_icmp()).then_some(tuple.destination_port),
-        icmp: icmp.filter(|_| header && tuple.is_icmp()),
+        destination_port: (known && !tuple.is_icmp()).then_some(tuple.destination_port),
+        icmp: icmp.filter(|_| known && tuple.is_icmp()),
     }
-}
-
-/// A later fragment has no ports, and no TCP flags either.
-pub(super) fn has_transport_header(walk: &Walk<'_, '_>) -> bool {
-    walk.layout.fragment != Fragment::Later
 }

@@ -9,6 +9,7 @@ mod decap;
 mod deliver;
 mod firewall_in;
 mod firewall_out;
+mod fragment;
 mod guard;
 mod respond;
 mod switch;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use anet_memory::buffer::Buffer;
 use anet_packet::Tuple;
-use anet_packet::parse::{Kind, Layout};
+use anet_packet::parse::{Fragment, Kind, Layout};
 
 use crate::budget::TokenBucket;
 use crate::burst::NewConnections;
 use crate::connections::{Connections, Found};
 use crate::flow_cache::Half;
+use crate::fragments::Fragments;
 use crate::interface::{Interface, InterfaceKind};
 use crate::tables::{Network, Port, Tables, Witness};
 use crate::trace::Trace;
@@ -91,6 +92,8 @@ pub struct Environment<'e> {
 pub(crate) struct WorkerState {
     /// Budgets by port.
     pub(crate) meters: Vec<Meters>,
+    /// What first fragments told.
+    pub(crate) fragments: Fragments,
     /// A reply's bytes.
     pub(crate) reply: Vec<u8>,
 }
@@ -128,6 +131,8 @@ pub(crate) struct Walk<'w, 'e> {
     pub(crate) source_port: Option<&'e Arc<Port>>,
     pub(crate) network: Option<&'e Network>,
     pub(crate) tuple: Option<Tuple>,
+    /// Of a later fragment: the ports of its packet, where its first fragment is known.
+    pub(crate) ports_of_first: Option<(u16, u16)>,
     pub(crate) destination: Option<Destination>,
     /// ARP and ND: no firewall.
     pub(crate) control: bool,
@@ -163,6 +168,7 @@ impl<'w, 'e> Walk<'w, 'e> {
             source_port: None,
             network: None,
             tuple: None,
+            ports_of_first: None,
             destination: None,
             control: false,
             related: Related::No,
@@ -193,6 +199,19 @@ impl<'w, 'e> Walk<'w, 'e> {
     /// True for IPv4 and IPv6.
     pub(crate) fn is_ip(&self) -> bool {
         matches!(self.layout.kind, Kind::Ipv4 | Kind::Ipv6)
+    }
+
+    /// Type and code of an ICMP message, of a later fragment's too where its first one is known.
+    pub(crate) fn icmp(&self) -> Option<(u8, u8)> {
+        match self.ports_of_first {
+            Some(ports) => self.layout.with_ports_of_first(ports).icmp(),
+            None => self.layout.icmp(),
+        }
+    }
+
+    /// Whether the transport's ports are known: later fragments have none of their own.
+    pub(crate) fn knows_ports(&self) -> bool {
+        self.layout.fragment != Fragment::Later || self.ports_of_first.is_some()
     }
 
     /// The zone of the network's connections.

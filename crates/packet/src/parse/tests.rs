@@ -165,6 +165,22 @@ fn fragments_are_told_apart() {
 }
 
 #[test]
+fn fragments_of_a_packet_share_a_number() {
+    let whole = FrameBuilder::udp4(A, B, A4, B4, 5, 6).payload(100);
+    let numbers = |frames: Vec<Vec<u8>>| -> Vec<Option<u32>> {
+        let number = |frame: &Vec<u8>| super::identification(frame, &read(frame).unwrap());
+        frames.iter().map(number).collect()
+    };
+    assert_eq!(numbers(vec![whole.build()]), [None]);
+    let v4 = whole.identification(0x4243).dont_fragment(false);
+    assert_eq!(numbers(v4.fragments(48)), [Some(0x4243); 3]);
+    let v6 = FrameBuilder::udp6(A, B, A6, B6, 5, 6)
+        .payload(100)
+        .identification(0x8000_4243);
+    assert_eq!(numbers(v6.fragments(48)), [Some(0x8000_4243); 3]);
+}
+
+#[test]
 fn fragments_that_cannot_be_are_refused() {
     let tcp = FrameBuilder::tcp4(A, B, A4, B4, 5, 6).payload(100);
     assert_eq!(read(&tcp.fragments(8)[0]), Err(Malformed::FragmentTiny));

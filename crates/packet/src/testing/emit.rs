@@ -58,8 +58,18 @@ impl FrameBuilder {
             ethertype: outer,
         };
         let network = match &self.network {
-            Network::V4(header, options) => ipv4_bytes(header, options, transport.len(), piece),
-            Network::V6(header, extensions) => ipv6_bytes(header, extensions, transport.len(), piece),
+            Network::V4(header, options) => {
+                let identification = self.identification.map_or(header.identification, |n| n as u16);
+                let header = ipv4::Header {
+                    identification,
+                    ..*header
+                };
+                ipv4_bytes(&header, options, transport.len(), piece)
+            }
+            Network::V6(header, extensions) => {
+                let piece = piece.map(|piece| (piece, self.identification.unwrap_or(0x1234_5678)));
+                ipv6_bytes(header, extensions, transport.len(), piece)
+            }
             Network::Raw(_) => Vec::new(),
         };
         let mut frame = [&header.to_bytes()[..], &tag, &network, transport].concat();
@@ -159,12 +169,12 @@ fn ipv6_bytes(
     header: &ipv6::Header,
     extensions: &[(u8, Vec<u8>)],
     length: usize,
-    piece: Option<Piece>,
+    piece: Option<(Piece, u32)>,
 ) -> Vec<u8> {
     let mut chain = extensions.to_vec();
-    if let Some(Piece { offset, more }) = piece {
+    if let Some((Piece { offset, more }, identification)) = piece {
         let fragment = field(offset) | u16::from(more);
-        let data = [&fragment.to_be_bytes()[..], &0x1234_5678u32.to_be_bytes()].concat();
+        let data = [&fragment.to_be_bytes()[..], &identification.to_be_bytes()].concat();
         chain.push((protocol::FRAGMENT, data));
     }
     let mut bytes = Vec::new();

@@ -82,6 +82,14 @@ impl FrameBuilder {
         self
     }
 
+    /// The number that the packet's fragments share; IPv4 has its lower half.
+    pub fn identification(self, number: u32) -> Self {
+        Self {
+            identification: Some(number),
+            ..self
+        }
+    }
+
     /// Whether IPv4's "don't fragment" is set; it is by default.
     pub fn dont_fragment(mut self, is_set: bool) -> Self {
         if let Network::V4(header, _) = &mut self.network {

@@ -1,16 +1,28 @@
 //! A seeded source of choices: the same seed, the same history.
 
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    numbers: u32,
+}
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self {
+            state: seed,
+            numbers: 0,
+        }
+    }
+
+    /// A number that was not given out before.
+    pub fn number(&mut self) -> u32 {
+        self.numbers += 1;
+        self.numbers
     }
 
     /// splitmix64.
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -44,6 +44,8 @@ pub enum Transport {
         id: u16,
         is_reply: bool,
     },
+    /// A later fragment of a UDP datagram whose first one has not been seen.
+    Piece,
 }
 
 /// A connection as its first packet began it.
@@ -76,6 +78,7 @@ impl Key {
             } => Key::Tcp(source, destination),
             Transport::Udp { source, destination } => Key::Udp(source, destination),
             Transport::Echo { id, .. } => Key::Echo(id),
+            Transport::Piece => Key::Udp(0, 0),
         }
     }
 
@@ -137,7 +140,7 @@ impl Reference {
         allowed_in(plan, to_port.as_ref(), packet)?;
         let begins = match packet.transport {
             Transport::Tcp { syn, ack, rst, .. } => syn && !ack && !rst,
-            Transport::Udp { .. } => true,
+            Transport::Udp { .. } | Transport::Piece => true,
             Transport::Echo { is_reply, .. } => !is_reply,
         };
         if !begins {
@@ -215,6 +218,8 @@ impl Reference {
                     fin: false,
                     rst: false,
                 },
+                // No conversation has ports that are zero.
+                Key::Udp(0, 0) => Transport::Piece,
                 Key::Udp(source, destination) => Transport::Udp { source, destination },
                 Key::Echo(id) => Transport::Echo { id, is_reply: false },
             },
@@ -322,11 +327,18 @@ fn switch(
 }
 
 fn allowed_out(plan: &HostPlan, port: Option<&PortId>, packet: &Packet) -> Result<(), DropReason> {
-    allowed(plan, port, packet, Direction::Egress).ok_or(DropReason::FirewallEgress)
+    allowed(plan, port, packet, Direction::Egress).ok_or(refusal(packet, DropReason::FirewallEgress))
 }
 
 fn allowed_in(plan: &HostPlan, port: Option<&PortId>, packet: &Packet) -> Result<(), DropReason> {
-    allowed(plan, port, packet, Direction::Ingress).ok_or(DropReason::FirewallIngress)
+    allowed(plan, port, packet, Direction::Ingress).ok_or(refusal(packet, DropReason::FirewallIngress))
+}
+
+fn refusal(packet: &Packet, reason: DropReason) -> DropReason {
+    match packet.transport {
+        Transport::Piece => DropReason::FragmentWithoutFirst,
+        _ => reason,
+    }
 }
 
 fn allowed(plan: &HostPlan, port: Option<&PortId>, packet: &Packet, direction: Direction) -> Option<()> {

@@ -301,8 +301,16 @@ impl Conversation {
     }
 }
 
+/// A packet, and the frames that it is sent in: itself or, now and then, its fragments in some order.
+pub struct Sent {
+    pub source: Source,
+    pub whole: Vec<u8>,
+    /// Whether a frame has the transport header.
+    pub frames: Vec<(bool, Vec<u8>)>,
+}
+
 /// The next packet of a conversation, in by the side where its sender is (mostly).
-pub fn packet(random: &mut Random, plan: &HostPlan, of: Conversation) -> (Source, Vec<u8>) {
+pub fn packet(random: &mut Random, plan: &HostPlan, of: Conversation) -> Sent {
     let is_client = random.one_in(2);
     let (from, to) = if is_client {
         of.stations
@@ -326,27 +334,45 @@ pub fn packet(random: &mut Random, plan: &HostPlan, of: Conversation) -> (Source
     };
     let family: fn(usize) -> IpAddr = if of.is_ipv4 { ipv4 } else { ipv6 };
     let macs = (mac(of.network, from), mac(of.network, to));
-    (
+    let builder = builder(random, macs, family(speaks_as), family(to), of, is_client);
+    let whole = builder.build();
+    let mut frames = vec![(true, whole.clone())];
+    if (4..=6).contains(&of.protocol) && random.one_in(4) {
+        // A number of its own, so that it is told from all packets before it.
+        let builder = builder.dont_fragment(false).identification(random.number());
+        frames = builder
+            .fragments(16)
+            .into_iter()
+            .enumerate()
+            .map(|(place, frame)| (place == 0, frame))
+            .collect();
+        if random.one_in(4) {
+            let last = frames.len() - 1;
+            frames.swap(0, last);
+        }
+    }
+    Sent {
         source,
-        frame(random, macs, family(speaks_as), family(to), of, is_client),
-    )
+        whole,
+        frames,
+    }
 }
 
-fn frame(
+fn builder(
     random: &mut Random,
     macs: (Mac, Mac),
     from: IpAddr,
     to: IpAddr,
     of: Conversation,
     is_client: bool,
-) -> Vec<u8> {
+) -> FrameBuilder {
     let (client_port, server_port) = of.ports;
     let (sport, dport) = if is_client {
         (client_port, server_port)
     } else {
         (server_port, client_port)
     };
-    let payload = random.below(40);
+    let payload = 9 + random.below(40);
     let builder = match of.protocol {
         0..=3 => {
             let flags = *random.pick(&[
@@ -372,5 +398,5 @@ fn frame(
         _ if is_client => FrameBuilder::echo_request(macs.0, macs.1, from, to, client_port, 1),
         _ => FrameBuilder::echo_reply(macs.0, macs.1, from, to, client_port, 1),
     };
-    builder.payload(payload).build()
+    builder.payload(payload)
 }

@@ -226,6 +226,7 @@ fn by_the_rest() -> Vec<Case> {
         "10.0.0.255".parse().unwrap(),
         (1, 2),
     );
+    let mut later = udp("a", "b", (1, 53)).dont_fragment(false).fragments(16);
     let quoted = udp("a", "b", (7, 7)).build();
     let error = FrameBuilder::icmp4(mac("a"), mac("b"), v4("a"), v4("b"), (3, 3), [0; 4])
         .payload_bytes(&quoted[14..]);
@@ -260,6 +261,12 @@ fn by_the_rest() -> Vec<Case> {
             udp("a", "b", (1, 54)).build(),
             DropReason::FirewallIngress,
             "no rule of port b",
+        ),
+        (
+            a,
+            later.swap_remove(1),
+            DropReason::FragmentWithoutFirst,
+            "first one is not known",
         ),
         (
             a,

@@ -2,7 +2,7 @@
 
 use anet_datapath::verdict::DropReason;
 use anet_memory::buffer::{Checksum, Meta, SegmentKind, Segmentation};
-use anet_model::host_plan::{Direction, Family, Protocol};
+use anet_model::host_plan::{Direction, Family, Protocol, SecurityGroup};
 use anet_packet::tcp::flag::{ACK, SYN};
 use anet_packet::testing::FrameBuilder;
 
@@ -13,19 +13,139 @@ use crate::host::{FROM_P, From, Host};
 const A: From<'static> = From::Port("a");
 const B: From<'static> = From::Port("b");
 
-/// The first fragment has ports and is a packet of its connection. A later one has none: it passes where a rule without
-/// ports allows its protocol (both ways), and nowhere else, since nothing is put together here.
-#[test]
-fn fragments_pass_where_a_rule_without_ports_lets_them() {
-    let mut host = Host::new();
-    let pieces = udp("a", "b", (9, 53))
+fn pieces(packet: &FrameBuilder, number: u32) -> Vec<Vec<u8>> {
+    packet
+        .clone()
         .payload(600)
         .dont_fragment(false)
-        .fragments(256);
-    assert!(host.send(A, &pieces[0]).reached("b"));
-    for later in &pieces[1..] {
-        assert_eq!(host.send(A, later).reason(), Some(DropReason::FirewallIngress));
+        .identification(number)
+        .fragments(256)
+}
+
+/// A host whose traces are not asked: they know nothing of earlier fragments.
+fn host() -> Host {
+    let mut host = Host::new();
+    host.trace_agrees = false;
+    host
+}
+
+fn reasons(host: &mut Host, from: From<'_>, pieces: &[Vec<u8>]) -> Vec<Option<DropReason>> {
+    pieces
+        .iter()
+        .map(|piece| host.send(from, piece).reason())
+        .collect()
+}
+
+/// A later fragment has no ports of its own. Nothing is put together here: it goes the way of its first one.
+#[test]
+fn fragments_of_a_packet_follow_the_first_one() {
+    let mut host = host();
+    for (allowed, denied, answer) in [
+        (
+            udp("a", "b", (9, 53)),
+            udp("a", "b", (9, 54)),
+            udp("b", "a", (53, 9)),
+        ),
+        (
+            udp6("a", "b", (9, 53)),
+            udp6("a", "b", (9, 54)),
+            udp6("b", "a", (53, 9)),
+        ),
+    ] {
+        let before = host.connections.len();
+        for piece in pieces(&allowed, 1) {
+            assert!(host.send(A, &piece).reached("b"));
+        }
+        assert_eq!(
+            host.connections.len(),
+            before + 1,
+            "one connection for all of them"
+        );
+        for piece in pieces(&answer, 2) {
+            assert!(
+                host.send(B, &piece).reached("a"),
+                "answers need no rule, in pieces either"
+            );
+        }
+        assert_eq!(
+            reasons(&mut host, A, &pieces(&denied, 3)),
+            [Some(DropReason::FirewallIngress); 3]
+        );
+        assert_eq!(host.connections.len(), before + 1);
     }
+    // Through the tunnel, both ways.
+    for piece in pieces(&udp("p", "b", (9, 53)), 4) {
+        assert!(host.send(FROM_P, &piece).reached("b"));
+    }
+    for piece in pieces(&udp("a", "p", (9, 7)), 5) {
+        assert!(host.send(A, &piece).tunnelled(HOST2, BLUE));
+    }
+}
+
+#[test]
+fn fragments_of_an_echo_follow_the_first_one() {
+    let mut host = host();
+    assert_eq!(
+        reasons(&mut host, B, &pieces(&pong("b", "a", 7), 1)),
+        [Some(DropReason::NotAConnection); 3],
+        "an answer that nobody asked for is none, and makes no connection"
+    );
+    assert!(host.connections.is_empty());
+    for piece in pieces(&ping("a", "b", 7), 1) {
+        assert!(host.send(A, &piece).reached("b"));
+    }
+    for piece in pieces(&pong("b", "a", 7), 2) {
+        assert!(host.send(B, &piece).reached("a"));
+    }
+    assert_eq!(host.connections.len(), 1);
+}
+
+#[test]
+fn a_later_fragment_whose_first_one_is_not_known_has_a_reason_of_its_own() {
+    let mut host = host();
+    let unknown = Some(DropReason::FragmentWithoutFirst);
+    let packet = udp("a", "b", (9, 53));
+    let [first, later, _] = &pieces(&packet, 1)[..] else {
+        panic!("three pieces")
+    };
+    assert_eq!(host.send(A, later).reason(), unknown, "before its first one");
+    assert!(host.send(A, first).reached("b"));
+    assert!(host.send(A, later).reached("b"));
+    // Another packet's, another source's, another worker's.
+    assert_eq!(host.send(A, &pieces(&packet, 2)[1]).reason(), unknown);
+    let same_number = pieces(&udp("p", "b", (9, 53)), 1);
+    assert_eq!(host.send(FROM_P, &same_number[1]).reason(), unknown);
+    assert_eq!(host.send_on(1, A, later, Meta::default()).reason(), unknown);
+    // Out of a port that may send to one port only.
+    host.change(|plan| {
+        let port = plan.ports.get_mut(&id("c")).unwrap();
+        port.security_groups = vec![id("dns-out")];
+        let group = SecurityGroup {
+            rules: [(
+                id("dns-out"),
+                rule(Direction::Egress, Family::Ipv4, Protocol::Udp(range(53, 53))),
+            )]
+            .into(),
+        };
+        plan.security_groups.insert(id("dns-out"), group);
+    });
+    let c = From::Port("c");
+    assert_eq!(
+        host.send(c, &pieces(&udp("c", "b", (9, 53)), 1)[1]).reason(),
+        unknown
+    );
+    assert_eq!(
+        reasons(&mut host, c, &pieces(&udp("c", "b", (9, 54)), 2)),
+        [Some(DropReason::FirewallEgress); 3]
+    );
+    // Long after it.
+    host.now += anet_datapath::fragments::LIFETIME;
+    assert_eq!(host.send(A, later).reason(), unknown);
+}
+
+#[test]
+fn later_fragments_pass_by_a_rule_for_any_protocol_whether_the_first_one_is_known_or_not() {
+    let mut host = Host::new();
     host.change(|plan| {
         let group = plan.security_groups.get_mut(&id("dns")).unwrap();
         group.rules.insert(
@@ -33,14 +153,41 @@ fn fragments_pass_where_a_rule_without_ports_lets_them() {
             rule(Direction::Ingress, Family::Ipv4, Protocol::Any),
         );
     });
-    for piece in &pieces {
+    let pieces = pieces(&udp("a", "b", (9, 53)), 1);
+    for piece in pieces.iter().rev().chain(&pieces) {
         assert!(host.send(A, piece).reached("b"));
     }
-    let pieces = udp6("a", "b", (9, 53)).payload(600).fragments(256);
+}
+
+#[test]
+fn a_rule_withdrawn_between_two_fragments_stops_the_second() {
+    let mut host = host();
+    let pieces = pieces(&udp("a", "b", (9, 53)), 1);
     assert!(host.send(A, &pieces[0]).reached("b"));
+    host.change(|plan| plan.security_groups.get_mut(&id("dns")).unwrap().rules.clear());
     assert_eq!(
         host.send(A, &pieces[1]).reason(),
         Some(DropReason::FirewallIngress)
+    );
+    assert!(host.connections.is_empty());
+}
+
+/// The bytes at the place of a transport header are payload in a later fragment: they are read by nobody.
+#[test]
+fn a_later_fragment_plays_no_neighbour_discovery() {
+    let mut host = host();
+    let echo = FrameBuilder::echo_request(mac("a"), mac("c"), ipv6("a"), ipv6("c"), 7, 1);
+    let mut pieces = echo.payload_bytes(&[135; 600]).fragments(256);
+    assert_eq!(
+        reasons(&mut host, A, &pieces),
+        [Some(DropReason::FirewallIngress); 3],
+        "c lets nothing in"
+    );
+    pieces.reverse();
+    host.now += anet_datapath::fragments::LIFETIME;
+    assert_eq!(
+        reasons(&mut host, A, &pieces[..2]),
+        [Some(DropReason::FragmentWithoutFirst); 2]
     );
 }
 
