@@ -1,12 +1,15 @@
 //! The control thread by itself, without ports: what a panic costs.
 
-use anet_lab::Folder;
+use anet_datapath::interface::Interface;
+use anet_lab::{Folder, Namespace, missing_for, skip};
 use anet_model::changeset::Changeset;
+use anet_ports::PortError;
 use anet_wire::control::Filter;
 use anet_wire::control::report::Counters;
 
 use super::*;
 use crate::planted;
+use crate::workers::AttachedDevice;
 
 fn daemon(folder: &Folder) -> Daemon {
     let settings = Settings {
@@ -121,4 +124,41 @@ fn a_question_or_a_task_that_panics_is_counted_and_no_more() {
     daemon.survive(|_| panic!("a planted fault"));
     assert_eq!(counters(&mut daemon).control_panics, 2);
     assert_whole(&mut daemon);
+}
+
+#[test]
+fn a_late_event_about_an_old_device_leaves_the_new_one_alone() {
+    let name = "a_late_event_about_an_old_device_leaves_the_new_one_alone";
+    if let Some(reason) = missing_for(&[]) {
+        return skip(name, &reason);
+    }
+    let (folder, guest) = (Folder::new().unwrap(), Namespace::new("guest").unwrap());
+    let mut daemon = daemon(&folder);
+    let text = format!(
+        "networks:\n  blue: {{vni: 10, mtu: 1450, endpoints: []}}\nports:\n  \
+         p1: {{network: blue, mac: '02:00:00:00:00:01', tap: {{interface: eth0, netns: {}}}}}\n",
+        guest.path().display()
+    );
+    let first = change(&daemon, &anet_wire::plan_text::parse(&text).unwrap());
+    daemon.answer(Request::Apply(first));
+    let key = Key::Guest("p1".parse().unwrap());
+    let interface = Interface::port(index(&daemon, "p1").unwrap());
+    let lost = |daemon: &mut Daemon, generation| {
+        let error = PortError::Gone {
+            port: "eth0".to_owned(),
+            source: std::io::ErrorKind::NotFound.into(),
+        };
+        let device = AttachedDevice {
+            interface,
+            generation,
+        };
+        daemon.hear(Event::Lost(device, error));
+    };
+    assert!(daemon.attachments.is_open_as(&key, 1));
+    lost(&mut daemon, 1);
+    assert!(!daemon.open.contains_key(&key));
+    daemon.open_due_ports(u64::MAX);
+    assert!(daemon.attachments.is_open_as(&key, 2));
+    lost(&mut daemon, 1);
+    assert!(daemon.open.contains_key(&key) && daemon.attachments.is_open_as(&key, 2));
 }
