@@ -218,7 +218,14 @@ mod tests {
 
     #[test]
     fn tables_that_differ_show_in_the_digest_and_are_made_anew() {
-        let (mut control, mut tables) = applied(&plan(""));
+        // Port a comes after b, so that its index is not that of its place.
+        let mut first = plan("");
+        first.ports.remove(&"a".parse().unwrap());
+        let (mut control, mut tables) = applied(&first);
+        let changeset = control.changeset_to(&plan("")).unwrap();
+        for operation in control.apply(&changeset).unwrap() {
+            tables.perform(&operation);
+        }
         let index = control.builder().port_index(&"a".parse().unwrap()).unwrap();
         tables.perform(&TableOp::Port(index, None));
         let differences = control.audit(&tables);

@@ -70,3 +70,23 @@ impl<K: Ord + Clone> Indexes<K> {
         self.by_id.iter().map(|(id, index)| (id, *index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_kept_keep_their_index_and_the_others_are_free() {
+        let mut indexes = Indexes::default();
+        let given: Vec<u32> = ["c", "a", "b", "d"].iter().map(|id| indexes.assign(id)).collect();
+        assert_eq!(given, [0, 1, 2, 3]);
+        let mut kept = indexes.only(|id| ["b", "c"].contains(id));
+        assert_eq!(
+            (kept.get(&"c"), kept.get(&"b"), kept.get(&"a")),
+            (Some(0), Some(2), None)
+        );
+        let mut new = ["e", "f", "g"].map(|id| kept.assign(&id));
+        new.sort_unstable();
+        assert_eq!(new, [1, 3, 4]);
+    }
+}
