@@ -45,6 +45,12 @@ fn guests_of_two_hosts_get_addresses_and_reach_each_other() {
             );
         }
     }
+    let counters = fabric
+        .vswitch_mut("host-a")
+        .ctl(&["-o", "json", "counters"])
+        .unwrap();
+    let tunnel = r#""tunnel": [{"port": "tunnel", "too_big": 0, "queue_full": 0, "refused": "#;
+    assert!(counters.contains(tunnel), "{counters}");
     for (from, to) in [
         ("blue-11", "blue-12"),
         ("blue-11", "blue-13"),

@@ -112,7 +112,7 @@ fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
         "{counters}"
     );
     assert!(
-        counters.contains(r#""control": [{"control_panics": 0}]"#),
+        counters.contains(r#""control": [{"thread": "control", "panics": 0}]"#),
         "{counters}"
     );
 

@@ -200,8 +200,8 @@ fn counters(all: &Counters, json: bool) -> String {
             table.capacity.into(),
         ]);
     }
-    let mut control = Sheet::new(&["control_panics"]);
-    control.row([all.control_panics.into()]);
+    let mut control = Sheet::new(&["thread", "panics"]);
+    control.row(["control".into(), all.control_panics.into()]);
     let sheets = [
         ("ports", port_counters(all)),
         ("workers", worker_counters(all)),
@@ -276,7 +276,8 @@ fn worker_counters(all: &Counters) -> Sheet {
 /// A row where the tunnel is open.
 fn tunnel_counters(all: &Counters) -> Sheet {
     let mut sheet = Sheet::new(&[
-        "tunnel_too_big",
+        "port",
+        "too_big",
         "queue_full",
         "refused",
         "icmp_errors",
@@ -287,6 +288,7 @@ fn tunnel_counters(all: &Counters) -> Sheet {
     if let Some(tunnel) = &all.tunnel {
         let said = |has: bool| if has { "yes" } else { "no" };
         sheet.row([
+            "tunnel".into(),
             tunnel.too_big.into(),
             tunnel.queue_full.into(),
             tunnel.refused.into(),
