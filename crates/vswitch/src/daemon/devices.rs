@@ -36,7 +36,12 @@ pub struct OpenPort {
 impl OpenPort {
     /// Opens the device that is wanted for so many workers; `None` where none is. `name` is the port's, for
     /// messages. A TAP that is made here is noted in `taps`.
-    pub fn open(name: &str, wanted: &Wanted, workers: usize, taps: &mut TapList) -> Result<Option<Self>, PortError> {
+    pub fn open(
+        name: &str,
+        wanted: &Wanted,
+        workers: usize,
+        taps: &mut TapList,
+    ) -> Result<Option<Self>, PortError> {
         let dpdk = |device: &String, role, mtu| {
             let port = DpdkPort::open(&DpdkSettings {
                 name: name.to_owned(),

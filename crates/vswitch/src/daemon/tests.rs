@@ -20,6 +20,8 @@ fn daemon(folder: &Folder) -> Daemon {
         connection_capacity: 1024,
         workers: 1,
         flows: 1024,
+        polling: workers::Polling::Adaptive,
+        processors: Vec::new(),
         loose_pickup: false,
     };
     Daemon::start(&settings).unwrap().0
