@@ -21,6 +21,7 @@ pub struct Lane<'f> {
     pool: Pool,
     egress: Egress,
     burst: Vec<Buffer>,
+    changes: u64,
 }
 
 /// What became of packets.
@@ -66,12 +67,18 @@ impl<'f> Lane<'f> {
             pool: Pool::new(settings).map_err(|e| BenchError::Missing(e.to_string()))?,
             egress: Egress::default(),
             burst: Vec::with_capacity(BURST),
+            changes: 0,
         })
     }
 
     /// A lane of this thread for a fabric that does not change.
     pub fn of(fabric: &'f Fabric, flows: usize) -> Result<Self, BenchError> {
         Self::new(0, flows, fabric.shared(), fabric.reader())
+    }
+
+    /// Which tables the last burst was carried by: their count of changes.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Carries one burst. `None` where a buffer or the tables are not there.
@@ -96,6 +103,7 @@ impl<'f> Lane<'f> {
             self.burst.push(self.pool.copy_from(frame.bytes())?);
         }
         let tables = self.reader.enter()?;
+        self.changes = tables.witnesses().changes();
         let mut with = Surroundings {
             environment: self.shared.environment(&tables),
             pool: &self.pool,

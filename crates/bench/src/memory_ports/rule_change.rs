@@ -168,6 +168,7 @@ fn carry(
     let mut log = Log::default();
     let mut packets = 0;
     let mut revalidations = 0;
+    let mut first = None;
     for number in 0.. {
         for (index, (interface, frames)) in replay.bursts().enumerate() {
             let seen = phase.load(Ordering::Acquire);
@@ -183,9 +184,16 @@ fn carry(
                 .carry(interface, frames)
                 .ok_or_else(|| BenchError::Void("the pool of buffers ran dry".to_owned()))?;
             packets += carried.packets;
+            let unchanged = *first.get_or_insert(lane.changes()) == lane.changes();
             if number > 0 {
                 let lost = carried.packets - carried.sent;
-                let resting = judge(seen, frames, lost, withdrawn)?;
+                let by = match seen {
+                    phase::CHANGED => Tables::Settled,
+                    // Not the phase: the change may be made between the look at it and the burst.
+                    _ if unchanged => Tables::Unchanged,
+                    _ => Tables::Changed,
+                };
+                let resting = judge(by, frames, lost, withdrawn)?;
                 if seen == phase::CHANGING && lost < resting {
                     log.last_passed = Some(now()?);
                 }
@@ -198,17 +206,28 @@ fn carry(
     Ok(log)
 }
 
-/// Nothing is lost before the change, nothing but the rule's packets while it is made, exactly those after it.
-/// Says how many packets of the burst rest on the rule.
-fn judge(seen: u8, frames: &[Frame], lost: u64, withdrawn: Option<u16>) -> Result<u64, BenchError> {
+/// What a burst was carried by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tables {
+    /// Those in which the rule stands.
+    Unchanged,
+    /// Those in which it does not.
+    Changed,
+    /// The same, and the grace is over.
+    Settled,
+}
+
+/// Nothing is lost by the tables before the change, nothing but the rule's packets by those after it, and exactly those
+/// when the grace is over. Says how many packets of the burst rest on the rule.
+fn judge(by: Tables, frames: &[Frame], lost: u64, withdrawn: Option<u16>) -> Result<u64, BenchError> {
     let resting = frames.iter().filter(|f| Some(f.tag) == withdrawn).count() as u64;
-    let is_right = match seen {
-        phase::BEFORE => lost == 0,
-        phase::CHANGING => lost <= resting,
-        _ => lost == resting,
+    let is_right = match by {
+        Tables::Unchanged => lost == 0,
+        Tables::Changed => lost <= resting,
+        Tables::Settled => lost == resting,
     };
     require(is_right, || {
-        format!("{lost} packets of a burst were lost of which {resting} rest on the rule (phase {seen})")
+        format!("{lost} packets of a burst were lost of which {resting} rest on the rule ({by:?} tables)")
     })?;
     Ok(resting)
 }
@@ -257,5 +276,31 @@ impl Log {
             format!("the worker had the processor for {bins} bins only")
         })?;
         Ok((1.0 - lowest / before) * 100.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_lost_is_said_by_the_tables_that_a_burst_was_carried_by() {
+        let connection = |turn: usize| Connection::new(turn * 256, Path::Local, RULES);
+        let frames = [0, 2, 1].map(|turn| connection(turn).frame(super::super::traffic::Side::Client));
+        let withdrawn = Some(frames[0].tag);
+        let resting = frames.iter().filter(|f| Some(f.tag) == withdrawn).count() as u64;
+        assert_eq!(resting, 1);
+        let is_right = |by, lost| judge(by, &frames, lost, withdrawn).is_ok();
+        for (by, right) in [
+            (Tables::Unchanged, [true, false, false]),
+            (Tables::Changed, [true, true, false]),
+            (Tables::Settled, [false, true, false]),
+        ] {
+            assert_eq!([0, 1, 2].map(|lost| is_right(by, lost)), right, "{by:?}");
+        }
+        assert!(
+            judge(Tables::Changed, &frames, 1, None).is_err(),
+            "nothing was withdrawn"
+        );
     }
 }
