@@ -66,10 +66,10 @@ pub struct WorkerCounters {
     pub hits: Counter,
     /// Packets that went through the pipeline.
     pub misses: Counter,
-    /// Of those: the flow was in the cache and a witness had changed.
+    /// Packets whose flow was in the cache and no longer fresh.
     pub revalidations: Counter,
-    /// Packets carried by a verdict that waits to be asked again after a change of rules.
-    pub postponed: Counter,
+    /// Of those: the rules alone were asked; the others went through the pipeline.
+    pub rechecks: Counter,
     /// Packets that ended at this host: answered or taken note of.
     pub consumed: Counter,
     /// Replies made (ARP, ND, DHCP, ICMP).
@@ -90,7 +90,7 @@ impl Default for WorkerCounters {
             hits: Counter::default(),
             misses: Counter::default(),
             revalidations: Counter::default(),
-            postponed: Counter::default(),
+            rechecks: Counter::default(),
             consumed: Counter::default(),
             replies: Counter::default(),
             copies: Counter::default(),

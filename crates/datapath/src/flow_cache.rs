@@ -185,6 +185,15 @@ impl FlowCache {
         };
     }
 
+    /// The flow of a key, to be changed: at the position where it probably is, or wherever it is.
+    #[inline]
+    pub fn find_mut(&mut self, position: Option<Position>, hash: u64, key: &FlowKey) -> Option<&mut Flow> {
+        let candidate = position.map(|position| position.0 as usize);
+        let found = candidate.filter(|p| self.entries.get(*p).is_some_and(|entry| entry.key == *key));
+        let position = found.or_else(|| self.position(hash, key))?;
+        self.entries.get_mut(position).map(|entry| &mut entry.flow)
+    }
+
     /// Forgets a flow.
     pub fn remove(&mut self, hash: u64, key: &FlowKey) {
         if let Some(position) = self.position(hash, key) {

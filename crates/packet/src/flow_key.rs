@@ -16,6 +16,7 @@ use crate::field::{array, part};
 use crate::parse::{Fragment, Kind, Layout};
 use crate::{ethernet, ipv4, ipv6, protocol, tcp};
 use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An exact-match key; see the module's page. Equality and hash look only at the words in use.
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,6 +117,26 @@ impl FlowKey {
     #[inline]
     pub const fn ports(&self) -> (u16, u16) {
         (self.words[1] as u16, self.words[2] as u16)
+    }
+
+    /// The source address of an IP packet's key.
+    #[inline]
+    pub const fn source(&self) -> IpAddr {
+        let [_, _, _, w3, w4, ..] = self.words;
+        match self.is_ipv6() {
+            true => IpAddr::V6(Ipv6Addr::from_bits((w3 as u128) << 64 | w4 as u128)),
+            false => IpAddr::V4(Ipv4Addr::from_bits((w3 >> 32) as u32)),
+        }
+    }
+
+    /// The destination address of an IP packet's key.
+    #[inline]
+    pub const fn destination(&self) -> IpAddr {
+        let [_, _, _, w3, _, w5, w6] = self.words;
+        match self.is_ipv6() {
+            true => IpAddr::V6(Ipv6Addr::from_bits((w5 as u128) << 64 | w6 as u128)),
+            false => IpAddr::V4(Ipv4Addr::from_bits(w3 as u32)),
+        }
     }
 
     /// Words in use: 4 for IPv4, 7 for IPv6.

@@ -108,7 +108,7 @@ fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
         assert_eq!(zeros, 0, "{key} in {counters}");
     }
     assert!(
-        counters.contains(r#""revalidations": 0, "postponed": 0"#),
+        counters.contains(r#""revalidations": 0, "rechecks": 0"#),
         "{counters}"
     );
     assert!(

@@ -283,16 +283,35 @@ fn tried(
     Ok((kind, verdict))
 }
 
-fn run(seed: u64, steps: usize) -> BTreeMap<String, usize> {
+/// What changes, and how often: one step in so many.
+#[derive(Clone, Copy)]
+struct Changes {
+    one_in: usize,
+    change: fn(&mut Random, &mut HostPlan),
+}
+
+/// Everything.
+const ALL: Changes = Changes {
+    one_in: 60,
+    change: world::change,
+};
+
+/// Rules and members of sets alone, all the time: flows are asked again by their rules and no more.
+const RULES: Changes = Changes {
+    one_in: 6,
+    change: world::change_rules_only,
+};
+
+fn run(seed: u64, steps: usize, changes: Changes) -> BTreeMap<String, usize> {
     let mut random = Random::new(seed);
     let mut switch = Switch::new(seed, world::base(&mut random));
     let mut reference = Reference::default();
     let mut conversations = [(); 30].map(|()| Conversation::new(&mut random));
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for step in 0..steps {
-        if random.one_in(60) {
+        if random.one_in(changes.one_in) {
             let mut plan = switch.plan.clone();
-            world::change(&mut random, &mut plan);
+            (changes.change)(&mut random, &mut plan);
             switch.change_to(plan);
         } else if random.one_in(60) {
             // A queue is handed over: the next packets of a source come to the other worker.
@@ -334,22 +353,20 @@ fn run(seed: u64, steps: usize) -> BTreeMap<String, usize> {
     }
     let hits: u64 = switch.workers.iter().map(|w| w.counters().hits.get()).sum();
     *seen.entry("hits".to_string()).or_default() += hits as usize;
-    let postponed: u64 = switch.workers.iter().map(|w| w.counters().postponed.get()).sum();
-    assert_eq!(
-        postponed, 0,
-        "seed {seed}: so few flows never wait to be asked again"
-    );
-    let revalidations: u64 = switch
-        .workers
-        .iter()
-        .map(|w| w.counters().revalidations.get())
-        .sum();
-    *seen.entry("revalidations".to_string()).or_default() += revalidations as usize;
+    let sum = |counter: fn(&WorkerCounters) -> u64| -> usize {
+        switch
+            .workers
+            .iter()
+            .map(|w| counter(w.counters()) as usize)
+            .sum()
+    };
+    *seen.entry("revalidations".to_string()).or_default() += sum(|c| c.revalidations.get());
+    *seen.entry("rechecks".to_string()).or_default() += sum(|c| c.rechecks.get());
     seen
 }
 
-#[test]
-fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
+/// All seeds, and whether it is but one.
+fn run_seeds(changes: Changes) -> (BTreeMap<String, usize>, bool) {
     let number = |name| {
         std::env::var(name)
             .ok()
@@ -362,11 +379,17 @@ fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
     let only_one = seeds.end - seeds.start == 1;
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     for seed in seeds {
-        for (kind, count) in run(seed, 4_000) {
+        for (kind, count) in run(seed, 4_000, changes) {
             *seen.entry(kind).or_default() += count;
         }
     }
     println!("{seen:?}");
+    (seen, only_one)
+}
+
+#[test]
+fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
+    let (seen, only_one) = run_seeds(ALL);
     let must_be_seen = [
         "delivered",
         "encapsulated",
@@ -388,5 +411,21 @@ fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
             seen.get(kind).is_some_and(|n| *n > 20),
             "{kind} was hardly tried: {seen:?}"
         );
+    }
+}
+
+#[test]
+fn flows_whose_rules_change_all_the_time_agree_with_the_reference() {
+    let (seen, only_one) = run_seeds(RULES);
+    let tried = |kind| seen.get(kind).copied().unwrap_or(0);
+    if !only_one {
+        assert!(tried("rechecks") > 2_000, "{seen:?}");
+        assert!(
+            tried("revalidations") > tried("rechecks"),
+            "some had to walk all the same: {seen:?}"
+        );
+        for kind in ["hits", "firewall_egress", "firewall_ingress", "not_a_connection"] {
+            assert!(tried(kind) > 500, "{kind} was hardly tried: {seen:?}");
+        }
     }
 }

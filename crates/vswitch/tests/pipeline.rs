@@ -23,6 +23,8 @@ mod drops;
 mod errors;
 #[path = "pipeline/hostile.rs"]
 mod hostile;
+#[path = "pipeline/many.rs"]
+mod many;
 #[path = "pipeline/services.rs"]
 mod services;
 #[path = "pipeline/shapes.rs"]

@@ -175,7 +175,7 @@ fn counters() -> Counters {
             hits: 2,
             panics: 3,
             revalidations: 4,
-            postponed: 5,
+            rechecks: 5,
             ..WorkerCounters::default()
         }],
         reasons: vec![ReasonCount {

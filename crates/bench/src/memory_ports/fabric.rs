@@ -1,5 +1,6 @@
 //! One host of a small fabric, on memory: plan, tables in two copies, connection table.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use anet_memory::words::Words;
 use anet_model::diff::diff;
 use anet_model::host_plan::{
     Attachment, Budgets, Direction, Endpoint, Family, HostPlan, Network, Peer, Port, PortRange, Protocol,
-    Remote, Rule, SecurityGroup, Subnet, Tunnel,
+    Remote, Rule, RuleId, SecurityGroup, SecurityGroupId, Subnet, Tunnel,
 };
 use anet_packet::addr::{IpPrefix, Mac, Mtu, Vni};
 use anet_vswitch::core::tables::TableBuilder;
@@ -184,6 +185,38 @@ impl Changer<'_> {
         self.writer.publish();
         *self.plan = plan;
         Ok(())
+    }
+}
+
+impl Changer<'_> {
+    /// Second rules that allow what those of a number do.
+    pub fn add_twins(&mut self, number: usize) -> Result<(), BenchError> {
+        self.change_rules(|rules| {
+            let twin =
+                |(name, rule): (String, Rule)| (format!("zz-{name}").parse().expect("a legal name"), rule);
+            rules.extend(rules_of(number).into_iter().map(twin));
+        })
+    }
+
+    /// Takes the rules of a number away.
+    pub fn withdraw(&mut self, number: usize) -> Result<(), BenchError> {
+        self.change_rules(|rules| {
+            for (name, _) in rules_of(number) {
+                let id: RuleId = name.parse().expect("a legal name");
+                rules.remove(&id);
+            }
+        })
+    }
+
+    /// Changes the rules that all ports have.
+    pub fn change_rules(
+        &mut self,
+        change: impl FnOnce(&mut BTreeMap<RuleId, Rule>),
+    ) -> Result<(), BenchError> {
+        self.change(|plan| {
+            let id: SecurityGroupId = GROUP.parse().expect("a legal name");
+            change(&mut plan.security_groups.entry(id).or_default().rules);
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use anet_memory::buffer::Buffer;
 use super::{Seen, Surroundings, Worker};
 use crate::flow_cache::{Action, Flow};
 use crate::interface::Interface;
-use crate::pipeline::Environment;
+use crate::pipeline::{self, Environment, Recheck};
 use crate::tables::Tables;
 
 /// Is what the flow rests on as it was?
@@ -50,35 +50,39 @@ impl Worker {
                 self.counters.hits.add(1);
                 self.forward(with, source, seen, &flow, buffer);
             }
-            Some(flow) if seen.uncut <= flow.longest && self.waits(&with.environment, &flow) => {
-                self.counters.postponed.add(1);
-                self.forward(with, source, seen, &flow, buffer);
-            }
-            stale => {
-                if let Some(flow) = stale {
-                    self.counters.revalidations.add(1);
-                    self.asked_again(&with.environment, &flow);
-                }
-                self.miss(with, source, seen.source, buffer);
-            }
+            Some(flow) => self.ask_again(with, source, seen, &flow, buffer),
+            None => self.miss(with, source, seen.source, buffer),
         }
     }
 
-    /// Of very many flows that a change of rules concerns, some wait for their turn with the verdict they had.
+    /// A packet whose flow does not stand, or not for one so long. Where only rules have changed, they alone are asked.
     #[cold]
-    fn waits(&mut self, environment: &Environment<'_>, flow: &Flow) -> bool {
-        let witnesses = environment.tables.witnesses();
-        witnesses.may_wait(flow.source)
-            && witnesses.may_wait(flow.destination)
-            && stands_otherwise(environment, flow)
-            && self.postponement.must_wait(environment.now)
-    }
-
-    /// A flow that could have waited has taken its part of the budget already.
-    #[cold]
-    fn asked_again(&mut self, environment: &Environment<'_>, flow: &Flow) {
-        if !stands_otherwise(environment, flow) {
-            self.postponement.charge(environment.now);
+    fn ask_again(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        source: Interface,
+        seen: &Seen,
+        flow: &Flow,
+        buffer: Buffer,
+    ) {
+        self.counters.revalidations.add(1);
+        let fits = seen.uncut <= flow.longest;
+        let recheck = fits.then(|| pipeline::recheck(&with.environment, &seen.key, flow));
+        let Some(recheck) = recheck.flatten() else {
+            return self.miss(with, source, seen.source, buffer);
+        };
+        self.counters.rechecks.add(1);
+        if let Some(flow) = self.cache.find_mut(seen.position, seen.hash, &seen.key) {
+            recheck.renew(flow);
+        }
+        match recheck {
+            Recheck::Allowed(_) => self.forward(with, source, seen, flow, buffer),
+            Recheck::Denied(denial) => {
+                if let Some(connection) = denial.ended {
+                    self.endings.add(connection, &with.environment);
+                }
+                self.count_drop(source, denial.reason);
+            }
         }
     }
 

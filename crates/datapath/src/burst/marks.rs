@@ -34,6 +34,12 @@ impl NewConnections {
         (bucket as u32, self.counts[bucket].load(Ordering::Acquire))
     }
 
+    /// Bucket and count now of the tuple that a mark is of.
+    pub fn mark_again(&self, (bucket, _): (u32, u32)) -> (u32, u32) {
+        let count = self.counts.get(bucket as usize);
+        (bucket, count.map_or(0, |c| c.load(Ordering::Acquire)))
+    }
+
     /// True where no connection was made in the bucket since.
     #[inline]
     pub fn is_fresh(&self, (bucket, count): (u32, u32)) -> bool {

@@ -7,10 +7,10 @@
 
 mod advertise;
 mod copies;
+mod endings;
 mod forward;
 mod marks;
 mod miss;
-mod postpone;
 
 use std::sync::Arc;
 
@@ -26,8 +26,8 @@ use crate::pipeline::{self, Environment, WorkerState};
 use crate::tables::Tables;
 use crate::verdict::DropReason;
 
+pub use endings::PER_MILLISECOND;
 pub use marks::NewConnections;
-pub use postpone::{GRACE_NS, PER_MILLISECOND};
 
 /// Packets of a burst at most.
 pub const BURST: usize = 32;
@@ -68,7 +68,7 @@ pub struct Worker {
     cache: FlowCache,
     state: WorkerState,
     seen: Box<[Seen; BURST]>,
-    postponement: postpone::Postponement,
+    endings: endings::Endings,
     counters: Arc<WorkerCounters>,
 }
 
@@ -90,7 +90,7 @@ impl Worker {
             cache: FlowCache::new(settings.flows, settings.seed),
             state: WorkerState::default(),
             seen: Box::new([Seen::default(); BURST]),
-            postponement: postpone::Postponement::default(),
+            endings: endings::Endings::default(),
             counters: Arc::default(),
         }
     }
@@ -114,9 +114,7 @@ impl Worker {
     pub fn process(&mut self, with: &mut Surroundings<'_>, source: Interface, burst: &mut Vec<Buffer>) {
         let counters = self.counters.clone();
         let interface = counters.interface(source);
-        let environment = with.environment;
-        self.postponement
-            .observe(environment.tables.witnesses().changes(), environment.now);
+        self.endings.observe(&with.environment);
         interface.received_packets.add(burst.len() as u64);
         interface
             .received_bytes
@@ -130,6 +128,23 @@ impl Worker {
                 self.settle(with, source, index, buffer);
             }
         }
+        self.endings.work_off(&with.environment);
+    }
+
+    /// Takes some of the connections that rules have ended out of the table, as after a burst.
+    pub fn work_off_endings(&mut self, environment: &pipeline::Environment<'_>) {
+        self.endings.observe(environment);
+        self.endings.work_off(environment);
+    }
+
+    /// True where connections that rules have ended are still to be taken out of the table.
+    pub fn has_endings(&self) -> bool {
+        !self.endings.is_empty()
+    }
+
+    /// Takes all of them out: where there are no more packets for the moment, and before the worker ends.
+    pub fn finish_endings(&mut self, connections: &Connections) {
+        self.endings.finish(connections);
     }
 
     /// First step: source, key, hash.

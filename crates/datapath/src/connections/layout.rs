@@ -189,10 +189,15 @@ fn checksum(key: &[u64; 7], slot: u32, sequence: u32, flags: u64) -> u64 {
     mix(sum) >> 40
 }
 
+/// The first word of an entry.
+pub(super) const fn entry_word(slot: u32) -> usize {
+    HEADER + slot as usize * ENTRY
+}
+
 /// The first word of a half.
 #[inline]
 pub(super) const fn half_word(slot: u32, direction: Direction) -> usize {
-    HEADER + slot as usize * ENTRY + (1 + direction as usize) * LINE
+    entry_word(slot) + (1 + direction as usize) * LINE
 }
 
 /// One entry's three lines.
@@ -206,7 +211,7 @@ impl<'a> Entry<'a> {
     /// The entry in `slot`, or `None` behind the last.
     #[inline]
     pub(super) fn at(words: &'a [AtomicU64], slot: u32) -> Option<Self> {
-        let start = HEADER + slot as usize * ENTRY;
+        let start = entry_word(slot);
         let lines: &[Line; 3] = words.get(start..start + ENTRY)?.as_chunks().0.try_into().ok()?;
         Some(Self {
             shared: &lines[0],

@@ -61,7 +61,7 @@ use shard::{Hash, Shard, ShardLock};
 use statistics::Counters;
 
 /// Names a connection for as long as it lives: an entry that is used again has another sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct ConnectionId {
     slot: u32,
     sequence: u32,
@@ -195,6 +195,14 @@ impl Connections {
     #[inline]
     pub fn prefetch(&self, id: ConnectionId, direction: Direction) {
         anet_memory::prefetch::write(&self.words, layout::half_word(id.slot, direction));
+    }
+
+    /// Asks the processor for all that [`Self::close`] will touch of the entry.
+    pub fn prefetch_entry(&self, id: ConnectionId) {
+        anet_memory::prefetch::write(&self.words, layout::entry_word(id.slot));
+        for direction in Direction::BOTH {
+            self.prefetch(id, direction);
+        }
     }
 
     /// True while the connection lives: one load and a compare.

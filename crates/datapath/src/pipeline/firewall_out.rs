@@ -8,7 +8,7 @@ use super::guard::macs;
 use super::walk::{Verdict, Walk};
 use super::{connection, fragment};
 use crate::firewall::Query;
-use crate::tables::{Port, Witness};
+use crate::tables::{Port, Tables, Witness};
 use crate::verdict::DropReason;
 
 /// The stage. ARP and ND pass, as do ports without port security.
@@ -46,17 +46,14 @@ pub(super) fn stage(walk: &mut Walk<'_, '_>) -> Verdict {
 
 /// May `port` open a connection with this tuple? The witness of the rule that allows it.
 pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
-    let Some(firewall) = &port.firewall else {
-        return Ok(walk.witness(port.slot_of_port()));
-    };
     let query = query(Direction::Egress, tuple, walk);
-    match firewall.policy.lookup(&query, walk.environment.tables.sets()) {
-        Some(ordinal) => {
-            walk.record(|_| format!("{} allows it out", rule_name(port, ordinal)));
-            Ok(walk.witness(port.slot_of_rule(ordinal)))
+    match rule_witness(walk.environment.tables, port, &query) {
+        Ok(witness) => {
+            walk.record(|_| format!("{} allows it out", rule_name(port, witness)));
+            Ok(witness)
         }
-        None => {
-            walk.source_witness = walk.witness(port.slot_of_default_deny_out());
+        Err(deny) => {
+            walk.source_witness = deny;
             walk.record(|_| format!("no rule of port {} allows {} out", port.id, describe(tuple)));
             Err(refusal(walk, DropReason::FirewallEgress))
         }
@@ -65,28 +62,40 @@ pub(super) fn ask_out(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Re
 
 /// May a connection with this tuple be opened to `port`?
 pub(super) fn ask_in(walk: &mut Walk<'_, '_>, port: &Port, tuple: &Tuple) -> Result<Witness, DropReason> {
-    let Some(firewall) = &port.firewall else {
-        return Ok(walk.witness(port.slot_of_port()));
-    };
     let query = query(Direction::Ingress, tuple, walk);
-    match firewall.policy.lookup(&query, walk.environment.tables.sets()) {
-        Some(ordinal) => {
-            walk.record(|_| format!("{} allows it in", rule_name(port, ordinal)));
-            Ok(walk.witness(port.slot_of_rule(ordinal)))
+    match rule_witness(walk.environment.tables, port, &query) {
+        Ok(witness) => {
+            walk.record(|_| format!("{} allows it in", rule_name(port, witness)));
+            Ok(witness)
         }
-        None => {
-            walk.destination_witness = walk.witness(port.slot_of_default_deny_in());
+        Err(deny) => {
+            walk.destination_witness = deny;
             walk.record(|_| format!("no rule of port {} allows {} in", port.id, describe(tuple)));
             Err(refusal(walk, DropReason::FirewallIngress))
         }
     }
 }
 
-fn rule_name(port: &Port, ordinal: u32) -> String {
-    let rule = port
-        .firewall
-        .as_ref()
-        .and_then(|f| f.rules.get(ordinal as usize)?.as_ref());
+/// The witness of what allows (a rule, or the port's having no firewall), or of no rule's doing so.
+#[inline]
+pub(super) fn rule_witness(tables: &Tables, port: &Port, query: &Query) -> Result<Witness, Witness> {
+    let witness = |slot| tables.witnesses().witness(slot);
+    let Some(firewall) = &port.firewall else {
+        return Ok(witness(port.slot_of_port()));
+    };
+    match (firewall.policy.lookup(query, tables.sets()), query.direction) {
+        (Some(ordinal), _) => Ok(witness(port.slot_of_rule(ordinal))),
+        (None, Direction::Egress) => Err(witness(port.slot_of_default_deny_out())),
+        (None, Direction::Ingress) => Err(witness(port.slot_of_default_deny_in())),
+    }
+}
+
+fn rule_name(port: &Port, witness: Witness) -> String {
+    let Some(firewall) = &port.firewall else {
+        return format!("port {} has no firewall, which", port.id);
+    };
+    let ordinal = witness.slot.wrapping_sub(port.slot_of_rule(0));
+    let rule = firewall.rules.get(ordinal as usize).and_then(Option::as_ref);
     rule.map_or_else(
         || format!("a rule of port {}", port.id),
         |id| format!("rule {id} of port {}", port.id),

@@ -11,6 +11,7 @@ mod firewall_in;
 mod firewall_out;
 mod fragment;
 mod guard;
+mod recheck;
 mod respond;
 mod switch;
 mod walk;
@@ -26,6 +27,7 @@ use crate::verdict::DropReason;
 
 pub use decap::decapsulate;
 pub(crate) use deliver::permits as flood_permits;
+pub(crate) use recheck::{Recheck, recheck};
 pub(crate) use respond::with_view;
 pub(crate) use switch::longest;
 pub(crate) use walk::{Destination, Outcome, Verdict, Walk, WorkerState};

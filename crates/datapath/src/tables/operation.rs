@@ -39,10 +39,9 @@ pub enum TableOp {
     Clear,
     /// There are at least this many witness slots from now on.
     Witnesses(u32),
-    /// Verdicts that rest on these slots (first, count) are asked again, at once: a port or station changed.
+    /// Verdicts that rest on these slots (first, count) are asked again: a port or station changed.
     Bump(u32, u32),
-    /// Verdicts that rest on this slot are asked again: a rule changed. Where very many do, a worker may take its time
-    /// ([`crate::burst::GRACE_NS`]).
+    /// Verdicts that rest on this slot are asked again: a rule changed, and nothing else has to be looked at.
     BumpRule(u32),
 }
 

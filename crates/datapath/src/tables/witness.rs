@@ -72,10 +72,9 @@ impl Witnesses {
         self.generations.get(witness.slot as usize) == Some(&witness.generation)
     }
 
-    /// True where a verdict that is no longer fresh may be used a moment longer: since it was made, only rules have
-    /// changed (fewer than 256 times), not the port or station itself.
+    /// True where nothing has changed since, or nothing but rules has (fewer than 256 times), not the port or station itself.
     #[inline]
-    pub fn may_wait(&self, witness: Witness) -> bool {
+    pub fn only_rules_changed(&self, witness: Witness) -> bool {
         let now = self.generations.get(witness.slot as usize);
         now.is_some_and(|generation| generation / OBJECT_STEP == witness.generation / OBJECT_STEP)
     }
@@ -118,5 +117,34 @@ impl Witnesses {
         for generation in self.generations.iter_mut().take(last).skip(first) {
             *generation = generation.wrapping_add(step);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_rules_is_told_from_a_change_of_the_object() {
+        let mut witnesses = Witnesses::default();
+        witnesses.grow(4);
+        let known = witnesses.witness(2);
+        assert!(witnesses.is_fresh(known) && witnesses.only_rules_changed(known));
+        for _ in 1..OBJECT_STEP {
+            witnesses.bump_rule(2);
+            assert!(!witnesses.is_fresh(known) && witnesses.only_rules_changed(known));
+        }
+        witnesses.bump_rule(2);
+        assert!(
+            !witnesses.only_rules_changed(known),
+            "more changes of rules than can be counted are taken for the other"
+        );
+        let known = witnesses.witness(2);
+        witnesses.bump(1, 2);
+        witnesses.bump_rule(2);
+        assert!(!witnesses.is_fresh(known) && !witnesses.only_rules_changed(known));
+        let never = witnesses.witness(9);
+        assert!(!witnesses.is_fresh(never) && !witnesses.only_rules_changed(never));
+        assert!(witnesses.is_fresh(Witness::ALWAYS));
     }
 }

@@ -352,7 +352,10 @@ proptest! {
             prop_assert!(ours.length as usize <= frame.len() && u32::from(ours.l4) <= ours.length);
             if ours.is_ip() {
                 let tuple = Tuple::of(&frame, &ours).unwrap();
-                prop_assert_eq!(tuple, Tuple::of_key(&FlowKey::of(1, &frame, &ours)));
+                let key = FlowKey::of(1, &frame, &ours);
+                prop_assert_eq!(tuple, Tuple::of_key(&key));
+                let addresses = (tuple.source_address(), tuple.destination_address());
+                prop_assert_eq!(addresses, (key.source(), key.destination()));
             }
             let _ = crate::build::may_cause_error(&frame, &ours);
         }

@@ -253,7 +253,7 @@ fn worker_counters(all: &Counters) -> Sheet {
         "hits",
         "misses",
         "revalidations",
-        "postponed",
+        "rechecks",
         "sleeps",
         "panics",
     ]);
@@ -265,7 +265,7 @@ fn worker_counters(all: &Counters) -> Sheet {
             worker.hits.into(),
             worker.misses.into(),
             worker.revalidations.into(),
-            worker.postponed.into(),
+            worker.rechecks.into(),
             worker.sleeps.into(),
             worker.panics.into(),
         ]);

@@ -179,7 +179,7 @@ impl Daemon {
                 sleeps,
                 panics: counters.panics.get(),
                 revalidations: counters.revalidations.get(),
-                postponed: counters.postponed.get(),
+                rechecks: counters.rechecks.get(),
             }
         };
         workers.map(record).collect()

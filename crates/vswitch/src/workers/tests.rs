@@ -40,8 +40,9 @@ struct Bench {
     workers: Workers,
     events: Receiver<Event>,
     guests: Vec<(MemoryPort, Peer, Interface)>,
-    // The tables live as long as their writer.
-    _tables: WriteHandle<Tables, TableOp>,
+    control: Control,
+    tables: WriteHandle<Tables, TableOp>,
+    connections: Arc<Connections>,
 }
 
 impl Bench {
@@ -62,20 +63,31 @@ impl Bench {
             seed: 1,
         };
         let tell = move |event| drop(sender.send(event));
-        let workers = Workers::start(settings, &shared(), &reader, tell).unwrap();
+        let shared = shared();
+        let workers = Workers::start(settings, &shared, &reader, tell).unwrap();
         let mut bench = Self {
             workers,
             events,
             guests: Vec::new(),
-            _tables: tables,
+            control,
+            tables,
+            connections: shared.connections,
         };
         for id in plan.ports.keys() {
-            let index = control.builder().port_index(id).unwrap();
+            let index = bench.control.builder().port_index(id).unwrap();
             let (port, peer) = pair(id.as_str(), EVERYTHING);
             bench.guests.push((port, peer, Interface::port(index)));
             bench.attach(bench.guests.len());
         }
         bench
+    }
+
+    /// The plan with its text changed.
+    fn change(&mut self, from: &str, to: &str) {
+        let plan = anet_wire::plan_text::parse(&PLAN.replace(from, to)).unwrap();
+        let changeset = self.control.changeset_to(&plan).unwrap();
+        self.tables.extend(self.control.apply(&changeset).unwrap());
+        self.tables.publish();
     }
 
     fn attach(&mut self, guest: usize) {
@@ -143,8 +155,12 @@ fn shared() -> Shared {
 }
 
 fn udp(from: usize, to: usize, payload: &[u8]) -> Vec<u8> {
+    udp_from(1000, from, to, payload)
+}
+
+fn udp_from(port: u16, from: usize, to: usize, payload: &[u8]) -> Vec<u8> {
     let mac = |guest: usize| Mac([2, 0, 0, 0, 0, guest as u8]);
-    let end = |guest: usize| SocketAddr::from(([10, 0, 0, guest as u8], 1000));
+    let end = |guest: usize| SocketAddr::from(([10, 0, 0, guest as u8], port));
     let stations = Stations {
         destination: mac(to),
         source: mac(from),
@@ -274,5 +290,24 @@ fn a_panic_costs_its_burst_and_too_many_cost_the_port() {
     wait("a counted drop", || bench.drops(1, DropReason::Quarantined) == 1);
     bench.send(2, 1, b"towards it");
     assert_eq!(bench.receive(1, 1), [b"towards it"], "it still receives");
+    assert!(bench.guests[1].1.receive().is_none());
+}
+
+/// A worker that has no more packets does not leave them there, nor does one that ends.
+#[test]
+fn connections_that_rules_have_ended_leave_the_table_also_without_further_packets() {
+    let mut bench = Bench::new(1);
+    let frames: Vec<Vec<u8>> = (0..150).map(|n| udp_from(1000 + n, 1, 2, b"x")).collect();
+    for _ in 0..2 {
+        assert!(frames.iter().all(|frame| bench.guests[0].1.send(frame.clone())));
+        assert_eq!(bench.receive(2, frames.len()).len(), frames.len());
+    }
+    assert_eq!(bench.connections.len(), frames.len());
+    bench.change("      in: {direction: ingress, ethertype: IPv4}\n", "");
+    assert!(frames.iter().all(|frame| bench.guests[0].1.send(frame.clone())));
+    wait("drops", || {
+        bench.drops(1, DropReason::FirewallIngress) == frames.len() as u64
+    });
+    wait("an empty table", || bench.connections.is_empty());
     assert!(bench.guests[1].1.receive().is_none());
 }

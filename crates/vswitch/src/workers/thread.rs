@@ -109,6 +109,7 @@ pub(super) fn main(
     };
     // A panic outside a burst ends the worker, and its siblings and the control thread live on to tell.
     let lived = catch_unwind(AssertUnwindSafe(|| desk.live(tables)));
+    desk.worker.finish_endings(&desk.seat.shared.connections);
     if !matches!(lived, Ok(Ended::Asked)) {
         events(Event::Ended(number));
     }
@@ -139,7 +140,9 @@ impl Desk<'_> {
                     .map(|interface| u64::from(interface.get())),
             );
             if ready.is_empty() {
-                if !woken && self.rhythm.falls_asleep() {
+                if self.worker.has_endings() {
+                    self.worker.finish_endings(&self.seat.shared.connections);
+                } else if !woken && self.rhythm.falls_asleep() {
                     self.give_back();
                 }
                 continue;
@@ -164,6 +167,9 @@ impl Desk<'_> {
             }
             Pause::Wait(timeout) => timeout,
         };
+        if self.worker.has_endings() {
+            timeout = timeout.min(Duration::from_nanos(MILLISECOND));
+        }
         if self.places.has_muted() {
             timeout = timeout.min(Duration::from_nanos(20 * MILLISECOND));
         }
@@ -186,6 +192,9 @@ impl Desk<'_> {
             .iter()
             .map(|token| self.serve(&tables, Interface::from_raw(*token as u32), now));
         let packets = packets.sum();
+        // Also where there were none.
+        self.worker
+            .work_off_endings(&environment(&self.seat.shared, &tables, now));
         if packets > 0 {
             Activity::count(&self.seat.activity.rounds);
         }

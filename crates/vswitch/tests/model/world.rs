@@ -119,6 +119,15 @@ pub fn change(random: &mut Random, plan: &mut HostPlan) {
     }
 }
 
+/// One random change of a rule or of a set's members.
+pub fn change_rules_only(random: &mut Random, plan: &mut HostPlan) {
+    if random.one_in(4) {
+        change_member(random, plan);
+    } else {
+        change_rule(random, plan);
+    }
+}
+
 fn change_rule(random: &mut Random, plan: &mut HostPlan) {
     let number = random.below(12);
     let id: RuleId = format!("rule{number}").parse().unwrap();

@@ -192,7 +192,7 @@ pub(super) fn counters(message: proto::Counters) -> Counters {
         sleeps: m.sleeps,
         panics: m.panics,
         revalidations: m.revalidations,
-        postponed: m.postponed,
+        rechecks: m.rechecks,
     };
     let reason = |proto::ReasonCount { reason, packets }| ReasonCount { reason, packets };
     let table = |proto::TableSize {
@@ -233,7 +233,7 @@ pub(super) fn counters_message(counters: &Counters) -> proto::Counters {
         sleeps: c.sleeps,
         panics: c.panics,
         revalidations: c.revalidations,
-        postponed: c.postponed,
+        rechecks: c.rechecks,
     };
     let reason = |c: &ReasonCount| proto::ReasonCount {
         reason: c.reason.clone(),

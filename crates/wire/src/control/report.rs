@@ -206,8 +206,8 @@ pub struct WorkerCounters {
     pub panics: u64,
     /// Packets whose flow was in the cache and had to be asked again, because something it rested on had changed.
     pub revalidations: u64,
-    /// Packets carried by a verdict that waits to be asked again after a change of rules.
-    pub postponed: u64,
+    /// Of those: the rules alone were asked, since nothing else had changed.
+    pub rechecks: u64,
 }
 
 /// What became of the tunnel's outer frames, since its sockets were opened.
