@@ -23,6 +23,9 @@ const BUDGETS: &[(Work, &str, Part, f64)] = &[
     (Work::HitLocal,           "… and the connection, egress",    Part::Whole, 630.0),
     (Work::HitEncapsulate,     "… and the outer header",          Part::Whole, 755.0),
     (Work::HitDecapsulate,     "… or off with it",                Part::Whole, 860.0),
+    // A known flow whose rules have changed (both sides of the connection are asked).
+    (Work::RecheckAllowed,     "whole",         Part::Whole, 1590.0),
+    (Work::RecheckDenied,      "whole",         Part::Whole, 1050.0),
     // A miss of a known connection, stage by stage.
     (Work::MissKnown,          "whole",         Part::Whole, 3450.0),
     (Work::MissKnown,          "parse",         Part::Function("anet_packet::parse::layout"), 300.0),
@@ -52,7 +55,8 @@ fn no_packet_costs_more_instructions_than_its_budget() {
     }
     let program = release_program();
     let mut counts: Vec<(Work, Count)> = Vec::new();
-    for work in Work::HITS.into_iter().chain(Work::MISSES) {
+    let works = Work::HITS.into_iter().chain(Work::RECHECKS).chain(Work::MISSES);
+    for work in works {
         let counted = count(&program, work).unwrap_or_else(|error| panic!("{work:?}: {error}"));
         counts.push((work, counted));
     }

@@ -23,6 +23,10 @@ pub enum Work {
     HitEncapsulate,
     /// Of a known connection from a peer.
     HitDecapsulate,
+    /// Of a known connection whose rule was withdrawn while another one allows it.
+    RecheckAllowed,
+    /// Of a known connection whose rule was withdrawn.
+    RecheckDenied,
     /// Of a connection whose flow the cache has lost.
     MissKnown,
     /// The first of a connection between guests.
@@ -39,6 +43,8 @@ impl Work {
         Work::HitEncapsulate,
         Work::HitDecapsulate,
     ];
+    /// All kinds of known flows that a change of rules concerns.
+    pub const RECHECKS: [Work; 2] = [Work::RecheckAllowed, Work::RecheckDenied];
     /// All kinds of misses.
     pub const MISSES: [Work; 3] = [Work::MissKnown, Work::MissNew, Work::MissNewEncapsulate];
 
@@ -59,6 +65,9 @@ impl Work {
     /// been made, and makes sure that they were of this kind. Answers with how often memory was asked for meanwhile, where
     /// the program counts that.
     pub fn run(self, packets: usize) -> Result<u64, BenchError> {
+        if Self::RECHECKS.contains(&self) {
+            return self.run_rechecks(packets);
+        }
         let is_new = matches!(self, Work::MissNew | Work::MissNewEncapsulate);
         let connections = if is_new { packets } else { FLOWS };
         let fabric = Fabric::new(10, connections + 1024)?;
@@ -93,6 +102,44 @@ impl Work {
             lane.play(&replay)?;
         }
         self.measure(&mut lane, &replay, packets)
+    }
+
+    /// Each flow is asked again once: there are as many as packets.
+    fn run_rechecks(self, packets: usize) -> Result<u64, BenchError> {
+        let mut fabric = Fabric::new(10, packets + 1024)?;
+        if self == Work::RecheckAllowed {
+            (0..10).try_for_each(|number| fabric.split().0.add_twins(number))?;
+        }
+        let connections: Vec<Connection> = (0..packets)
+            .map(|n| Connection::new(n, Path::Local, 10))
+            .collect();
+        Lane::of(&fabric, 64)?.open(&fabric, &connections)?;
+        let frames = connections
+            .iter()
+            .map(|c| (fabric.interface(c.sender(Side::Client)), c.frame(Side::Client)));
+        let replay = Replay::shuffled(frames.collect(), &mut Random::new(1));
+        let reader = fabric.reader();
+        let (mut changer, shared) = fabric.split();
+        let mut lane = Lane::new(0, 4 * packets, shared, reader)?;
+        lane.play(&replay)?;
+        (0..10).try_for_each(|number| changer.withdraw(number))?;
+        let rechecks = lane.worker.counters().rechecks.get();
+        let allocations = allocations_of_this_thread();
+        let mut sent = 0;
+        for (interface, frames) in replay.bursts() {
+            let burst = lane
+                .carry_counted(interface, frames)
+                .ok_or_else(|| BenchError::Void("the pool of buffers ran dry".to_owned()))?;
+            sent += burst.sent;
+        }
+        let allocations = allocations_of_this_thread() - allocations;
+        let rechecks = lane.worker.counters().rechecks.get() - rechecks;
+        let all = packets as u64;
+        let expected = if self == Work::RecheckAllowed { all } else { 0 };
+        require((rechecks, sent) == (all, expected), || {
+            format!("of {packets} packets {rechecks} were asked again and {sent} left")
+        })?;
+        Ok(allocations)
     }
 
     fn measure(self, lane: &mut Lane<'_>, replay: &Replay, packets: usize) -> Result<u64, BenchError> {
