@@ -369,3 +369,32 @@ fn a_guest_behind_somebody_elses_device_is_as_good() {
     namespace.ip(&["link", "set", "veth0", "up"]).unwrap();
     link("up");
 }
+
+#[test]
+fn where_a_workers_time_goes_is_told_where_that_is_asked_for() {
+    let name = "where_a_workers_time_goes_is_told_where_that_is_asked_for";
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip(name, &reason);
+    }
+    let host = Host::new(2, &["--stage-cycles"]);
+    assert!(host.pings(1, 2));
+    let told = host.vswitch.ctl(&["counters"]).unwrap();
+    let cycles = |stage: &str| -> u64 {
+        let row = told
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|row| row.len() == 4 && row[1] == stage);
+        row.and_then(|row| row[2].parse().ok())
+            .unwrap_or_else(|| panic!("{stage}: {told}"))
+    };
+    for stage in ["receive", "keys", "verdicts", "misses", "transmit"] {
+        assert_eq!(cycles(stage) > 0, cfg!(target_arch = "x86_64"), "{stage}: {told}");
+    }
+    assert!(
+        !Host::new(1, &[])
+            .vswitch
+            .ctl(&["counters"])
+            .unwrap()
+            .contains("stage")
+    );
+}

@@ -12,8 +12,8 @@ use anet_wire::codec::{
 };
 use anet_wire::control::report::{
     ConnectionList, ConnectionRecord, Counters, DigestReport, DropRecord, FlowList, FlowRecord, HalfRecord,
-    LinkState, PortCounters, PortState, ReasonCount, TableSize, TunnelCounters, Tuple, VersionReport,
-    WorkerCounters,
+    LinkState, PortCounters, PortState, ReasonCount, StageCycles, TableSize, TunnelCounters, Tuple,
+    VersionReport, WorkerCounters,
 };
 use anet_wire::control::trace::{
     TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceStep, TraceVerdict,
@@ -176,6 +176,10 @@ fn counters() -> Counters {
             panics: 3,
             revalidations: 4,
             rechecks: 5,
+            stages: vec![StageCycles {
+                stage: text("receive"),
+                cycles: 6,
+            }],
             ..WorkerCounters::default()
         }],
         reasons: vec![ReasonCount {

@@ -2,7 +2,7 @@
 
 use anet_memory::buffer::Buffer;
 
-use super::{Seen, Surroundings, Worker};
+use super::{Seen, Stage, StageClock, Surroundings, Worker};
 use crate::flow_cache::{Action, Flow};
 use crate::interface::Interface;
 use crate::pipeline::{self, Environment, Recheck};
@@ -36,6 +36,7 @@ impl Worker {
         source: Interface,
         seen: &Seen,
         buffer: Buffer,
+        clock: &mut impl StageClock,
     ) {
         let flow = match seen
             .position
@@ -50,8 +51,14 @@ impl Worker {
                 self.counters.hits.add(1);
                 self.forward(with, source, seen, &flow, buffer);
             }
-            Some(flow) => self.ask_again(with, source, seen, &flow, buffer),
-            None => self.miss(with, source, seen.source, buffer),
+            stale => {
+                clock.lap(Stage::Verdicts);
+                match stale {
+                    Some(flow) => self.ask_again(with, source, seen, &flow, buffer),
+                    None => self.miss(with, source, seen.source, buffer),
+                }
+                clock.lap(Stage::Misses);
+            }
         }
     }
 

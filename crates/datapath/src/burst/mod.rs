@@ -11,6 +11,7 @@ mod endings;
 mod forward;
 mod marks;
 mod miss;
+mod stages;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::verdict::DropReason;
 
 pub use endings::PER_MILLISECOND;
 pub use marks::NewConnections;
+pub use stages::{Stage, StageClock, Unmeasured};
 
 /// Packets of a burst at most.
 pub const BURST: usize = 32;
@@ -112,6 +114,18 @@ impl Worker {
 
     /// Takes all packets of `burst` (of `source`, at most [`BURST`]; more are taken in several turns) to their egress.
     pub fn process(&mut self, with: &mut Surroundings<'_>, source: Interface, burst: &mut Vec<Buffer>) {
+        self.process_measured(with, source, burst, &mut Unmeasured);
+    }
+
+    /// The same, telling `clock` where each [`Stage`] ends.
+    #[inline]
+    pub fn process_measured(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        source: Interface,
+        burst: &mut Vec<Buffer>,
+        clock: &mut impl StageClock,
+    ) {
         let counters = self.counters.clone();
         let interface = counters.interface(source);
         self.endings.observe(&with.environment);
@@ -122,11 +136,15 @@ impl Worker {
         while !burst.is_empty() {
             let turn = burst.len().min(BURST);
             self.read_keys(with.environment.tables, source, &mut burst[..turn]);
+            clock.lap(Stage::Keys);
             self.find_candidates(turn);
+            clock.lap(Stage::Candidates);
             self.ask_for_halves(with.environment.connections, turn);
+            clock.lap(Stage::Halves);
             for (index, buffer) in burst.drain(..turn).enumerate() {
-                self.settle(with, source, index, buffer);
+                self.settle(with, source, index, buffer, clock);
             }
+            clock.lap(Stage::Verdicts);
         }
         self.endings.work_off(&with.environment);
     }
@@ -196,14 +214,23 @@ impl Worker {
     }
 
     /// Last step: one packet, its verdict.
-    fn settle(&mut self, with: &mut Surroundings<'_>, source: Interface, index: usize, buffer: Buffer) {
+    fn settle(
+        &mut self,
+        with: &mut Surroundings<'_>,
+        source: Interface,
+        index: usize,
+        buffer: Buffer,
+        clock: &mut impl StageClock,
+    ) {
         let seen = self.seen[index];
         if let Some(reason) = seen.refused {
             self.count_drop(source, reason);
         } else if seen.plain {
-            self.hit_or_miss(with, source, &seen, buffer);
+            self.hit_or_miss(with, source, &seen, buffer, clock);
         } else {
+            clock.lap(Stage::Verdicts);
             self.miss(with, source, seen.source, buffer);
+            clock.lap(Stage::Misses);
         }
     }
 

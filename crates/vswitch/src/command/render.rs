@@ -202,7 +202,7 @@ fn counters(all: &Counters, json: bool) -> String {
     }
     let mut control = Sheet::new(&["thread", "panics"]);
     control.row(["control".into(), all.control_panics.into()]);
-    let sheets = [
+    let mut sheets = vec![
         ("ports", port_counters(all)),
         ("workers", worker_counters(all)),
         ("drop_reasons", reasons),
@@ -210,6 +210,9 @@ fn counters(all: &Counters, json: bool) -> String {
         ("tunnel", tunnel_counters(all)),
         ("control", control),
     ];
+    if all.workers.iter().any(|worker| !worker.stages.is_empty()) {
+        sheets.push(("stages", stage_cycles(all)));
+    }
     if json {
         let members: Vec<String> = sheets
             .iter()
@@ -269,6 +272,23 @@ fn worker_counters(all: &Counters) -> Sheet {
             worker.sleeps.into(),
             worker.panics.into(),
         ]);
+    }
+    sheet
+}
+
+/// Where each worker's time went. Of no packet, a stage's cycles are nobody's.
+fn stage_cycles(all: &Counters) -> Sheet {
+    let mut sheet = Sheet::new(&["worker", "stage", "cycles", "cycles_per_packet"]);
+    for worker in &all.workers {
+        for stage in &worker.stages {
+            let per_packet = (stage.cycles + worker.packets / 2).checked_div(worker.packets);
+            sheet.row([
+                u64::from(worker.worker).into(),
+                stage.stage.as_str().into(),
+                stage.cycles.into(),
+                per_packet.unwrap_or(0).into(),
+            ]);
+        }
     }
     sheet
 }

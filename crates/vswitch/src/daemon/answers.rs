@@ -23,7 +23,10 @@ use super::flows::rule_of;
 use super::publish::name;
 use crate::core::attachments::Key;
 use crate::core::frame;
+use crate::workers::StageCycles;
 use crate::{SOFTWARE, clock};
+use anet_datapath::burst::Stage;
+use anet_wire::control::report;
 
 impl Daemon {
     /// The answer to a request. One that panics is a line in the log, a count and an error, and no end of forwarding.
@@ -166,22 +169,26 @@ impl Daemon {
     }
 
     fn worker_counters(&self) -> Vec<WorkerCounters> {
-        let workers = self.workers.counters().zip(self.workers.activity()).enumerate();
-        let record = |(worker, (counters, (bursts, sleeps))): (usize, (&_, _))| {
-            let counters: &anet_datapath::counters::WorkerCounters = counters;
-            let (hits, misses) = (counters.hits.get(), counters.misses.get());
-            WorkerCounters {
-                worker: worker as u32,
-                bursts,
-                packets: hits + misses,
-                hits,
-                misses,
-                sleeps,
-                panics: counters.panics.get(),
-                revalidations: counters.revalidations.get(),
-                rechecks: counters.rechecks.get(),
-            }
-        };
+        let activity = self.workers.activity().zip(self.workers.stage_cycles());
+        let workers = self.workers.counters().zip(activity).enumerate();
+        let record =
+            |(worker, (counters, ((bursts, sleeps), stages))): (usize, (&_, ((u64, u64), &StageCycles)))| {
+                let counters: &anet_datapath::counters::WorkerCounters = counters;
+                let (hits, misses) = (counters.hits.get(), counters.misses.get());
+                let rechecks = counters.rechecks.get();
+                WorkerCounters {
+                    worker: worker as u32,
+                    bursts,
+                    packets: hits + misses + rechecks,
+                    hits,
+                    misses,
+                    sleeps,
+                    panics: counters.panics.get(),
+                    revalidations: counters.revalidations.get(),
+                    rechecks,
+                    stages: stages_of(stages),
+                }
+            };
         workers.map(record).collect()
     }
 
@@ -336,5 +343,18 @@ fn report(trace: Trace) -> TraceReport {
     TraceReport {
         steps: steps.collect(),
         verdict,
+    }
+}
+
+/// None where no cycle was counted.
+fn stages_of(cycles: &StageCycles) -> Vec<report::StageCycles> {
+    let cycles = cycles.get();
+    let stage = |(stage, cycles): (&Stage, u64)| report::StageCycles {
+        stage: stage.name().to_owned(),
+        cycles,
+    };
+    match cycles.iter().all(|cycles| *cycles == 0) {
+        true => Vec::new(),
+        false => Stage::ALL.iter().zip(cycles).map(stage).collect(),
     }
 }

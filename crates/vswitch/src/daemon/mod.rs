@@ -74,6 +74,8 @@ pub struct Settings {
     pub loose_pickup: bool,
     /// How queues without a descriptor are polled.
     pub polling: workers::Polling,
+    /// Cycles are counted by stage.
+    pub stage_cycles: bool,
     /// Processors that workers are pinned to.
     pub processors: Vec<usize>,
 }
@@ -170,6 +172,7 @@ impl Daemon {
             flows: settings.flows,
             seed,
             polling: settings.polling,
+            stage_cycles: settings.stage_cycles,
             processors: settings.processors.clone(),
         };
         let events = sender.clone();

@@ -21,6 +21,7 @@ fn daemon(folder: &Folder) -> Daemon {
         workers: 1,
         flows: 1024,
         polling: workers::Polling::Adaptive,
+        stage_cycles: false,
         processors: Vec::new(),
         loose_pickup: false,
     };

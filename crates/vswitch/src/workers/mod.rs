@@ -6,6 +6,7 @@
 //! woken, events go back through another.
 
 mod health;
+mod laps;
 mod panics;
 mod places;
 mod rhythm;
@@ -31,6 +32,7 @@ use anet_ports::{PortError, ReceiveQueue, TransmitQueue};
 use left_right::ReadHandle;
 
 pub use health::PortHealth;
+pub use laps::StageCycles;
 pub use panics::report_panics;
 pub use rhythm::Polling;
 
@@ -59,6 +61,8 @@ pub struct Settings {
     pub seed: u64,
     /// How queues without a descriptor are polled.
     pub polling: Polling,
+    /// Cycles are counted by stage.
+    pub stage_cycles: bool,
     /// Processors that workers are pinned to, in their order, around; without any, those of the process where there is
     /// more than one worker.
     pub processors: Vec<usize>,
@@ -167,6 +171,11 @@ impl Workers {
     /// The counters of each.
     pub fn counters(&self) -> impl Iterator<Item = &WorkerCounters> {
         self.handles.iter().map(|handle| handle.counters.as_ref())
+    }
+
+    /// The cycles of each by stage; all zero where they are not counted.
+    pub fn stage_cycles(&self) -> impl Iterator<Item = &StageCycles> {
+        self.handles.iter().map(|handle| handle.sleeps.stage_cycles())
     }
 
     /// What each did beside packets: (rounds with packets, times it went to sleep).

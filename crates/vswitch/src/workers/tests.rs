@@ -59,6 +59,7 @@ impl Bench {
             workers,
             flows: 1024,
             polling: Polling::Adaptive,
+            stage_cycles: false,
             processors: Vec::new(),
             seed: 1,
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
-use anet_datapath::burst::{BURST, Surroundings, Worker, WorkerSettings};
+use anet_datapath::burst::{BURST, Stage, Surroundings, Worker, WorkerSettings};
 use anet_datapath::counters::WorkerCounters;
 use anet_datapath::egress::Egress;
 use anet_datapath::interface::Interface;
@@ -21,6 +21,7 @@ use anet_ports::kernel::wait::Waiter;
 use anet_ports::{Disposition, PortError};
 use left_right::ReadHandle;
 
+use super::laps::{Laps, StageCycles};
 use super::places::{Losses, Places};
 use super::rhythm::{Pause, Rhythm};
 use super::{Command, Event, Settings, Shared};
@@ -31,9 +32,14 @@ use crate::clock::{self, MILLISECOND, SECOND};
 pub(super) struct Activity {
     rounds: AtomicU64,
     sleeps: AtomicU64,
+    stages: StageCycles,
 }
 
 impl Activity {
+    pub(super) fn stage_cycles(&self) -> &StageCycles {
+        &self.stages
+    }
+
     pub(super) fn get(&self) -> (u64, u64) {
         (
             self.rounds.load(Ordering::Relaxed),
@@ -66,6 +72,7 @@ struct Desk<'d> {
     burst: Vec<Buffer>,
     places: Places,
     rhythm: Rhythm,
+    laps: Laps,
     events: &'d dyn Fn(Event),
     refreshed_at: u64,
     advertised_at: u64,
@@ -94,6 +101,7 @@ pub(super) fn main(
     let _ = ready.send(Ok(counters.clone()));
     let number = seat.number;
     let rhythm = Rhythm::new(seat.settings.polling);
+    let laps = Laps::new(seat.settings.stage_cycles);
     let mut desk = Desk {
         seat,
         pool,
@@ -103,6 +111,7 @@ pub(super) fn main(
         burst: Vec::with_capacity(BURST),
         places: Places::default(),
         rhythm,
+        laps,
         events,
         refreshed_at: 0,
         advertised_at: clock::now(),
@@ -197,6 +206,7 @@ impl Desk<'_> {
             .work_off_endings(&environment(&self.seat.shared, &tables, now));
         if packets > 0 {
             Activity::count(&self.seat.activity.rounds);
+            self.laps.publish(&self.seat.activity.stages);
         }
         Some(packets)
     }
@@ -256,6 +266,7 @@ impl Desk<'_> {
         let Some(queue) = place.receive.as_mut() else {
             return 0;
         };
+        self.laps.end(Stage::Idle);
         let received = queue.receive(&self.pool, &mut self.burst, BURST);
         let closed = interface != Interface::UPLINK && place.health.is_closed(now);
         if let Err(error) = received {
@@ -265,18 +276,21 @@ impl Desk<'_> {
         if packets == 0 {
             return 0;
         }
+        self.laps.end(Stage::Receive);
         if closed {
             self.refuse_burst(interface);
             return packets;
         }
         self.process(tables, interface, now);
         self.send(now);
+        self.laps.end(Stage::Transmit);
         packets
     }
 
     fn process(&mut self, tables: &Tables, interface: Interface, now: u64) {
         let environment = environment(&self.seat.shared, tables, now);
-        let (worker, pool, egress, burst) = (&mut self.worker, &self.pool, &mut self.egress, &mut self.burst);
+        let (worker, pool, egress) = (&mut self.worker, &self.pool, &mut self.egress);
+        let (burst, laps) = (&mut self.burst, &mut self.laps);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(test)]
             crate::planted::fault_in(burst);
@@ -285,7 +299,10 @@ impl Desk<'_> {
                 pool,
                 egress,
             };
-            worker.process(&mut with, interface, burst);
+            match laps.clock() {
+                Ok(clock) => worker.process_measured(&mut with, interface, burst, clock),
+                Err(_) => worker.process(&mut with, interface, burst),
+            }
         }));
         if outcome.is_err() {
             self.recover(interface, now);

@@ -8,8 +8,8 @@ use super::field::{
 use super::proto;
 use crate::control::report::{
     ConnectionList, ConnectionRecord, Counters, DigestReport, DropRecord, FlowList, FlowRecord, HalfRecord,
-    LinkState, NounDigest, PortCounters, PortState, ReasonCount, TableSize, TunnelCounters, Tuple,
-    VersionReport, WorkerCounters,
+    LinkState, NounDigest, PortCounters, PortState, ReasonCount, StageCycles, TableSize, TunnelCounters,
+    Tuple, VersionReport, WorkerCounters,
 };
 use proto::port_state::Link;
 
@@ -183,6 +183,7 @@ pub(super) fn counters(message: proto::Counters) -> Counters {
         dropped_packets: m.dropped_packets,
         send_errors: m.send_errors,
     };
+    let stage = |proto::StageCycles { stage, cycles }| StageCycles { stage, cycles };
     let worker = |m: proto::WorkerCounters| WorkerCounters {
         worker: m.worker,
         bursts: m.bursts,
@@ -193,6 +194,7 @@ pub(super) fn counters(message: proto::Counters) -> Counters {
         panics: m.panics,
         revalidations: m.revalidations,
         rechecks: m.rechecks,
+        stages: m.stages.into_iter().map(stage).collect(),
     };
     let reason = |proto::ReasonCount { reason, packets }| ReasonCount { reason, packets };
     let table = |proto::TableSize {
@@ -224,6 +226,10 @@ pub(super) fn counters_message(counters: &Counters) -> proto::Counters {
         dropped_packets: c.dropped_packets,
         send_errors: c.send_errors,
     };
+    let stage = |c: &StageCycles| proto::StageCycles {
+        stage: c.stage.clone(),
+        cycles: c.cycles,
+    };
     let worker = |c: &WorkerCounters| proto::WorkerCounters {
         worker: c.worker,
         bursts: c.bursts,
@@ -234,6 +240,7 @@ pub(super) fn counters_message(counters: &Counters) -> proto::Counters {
         panics: c.panics,
         revalidations: c.revalidations,
         rechecks: c.rechecks,
+        stages: c.stages.iter().map(stage).collect(),
     };
     let reason = |c: &ReasonCount| proto::ReasonCount {
         reason: c.reason.clone(),

@@ -208,6 +208,17 @@ pub struct WorkerCounters {
     pub revalidations: u64,
     /// Of those: the rules alone were asked, since nothing else had changed.
     pub rechecks: u64,
+    /// Where its time went, in the order of a round; empty where that is not measured.
+    pub stages: Vec<StageCycles>,
+}
+
+/// What a part of a worker's rounds has cost.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StageCycles {
+    /// The part's name.
+    pub stage: String,
+    /// Cycles of the processor's time stamp since the worker started.
+    pub cycles: u64,
 }
 
 /// What became of the tunnel's outer frames, since its sockets were opened.
