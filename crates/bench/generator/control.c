@@ -22,7 +22,7 @@
 #include "sink.h"
 #include "source.h"
 
-enum { QUEUES_MAX = 16, SIDES = 2, LOOK_MS = 2, DRAIN_MS = 20, PASSES = 3 };
+enum { QUEUES_MAX = 16, SIDES = 2, LOOK_MS = 2, DRAIN_MS = 20, CAUGHT_UP_MS = 10, PASSES = 3 };
 
 static struct results_header *results;
 static const char *configuration_path;
@@ -147,6 +147,7 @@ static void start_side(enum queue_side side, enum stage stage, bool once)
 		.order = asked->order,
 		.once = once,
 		.pace = pace / (double)rte_get_tsc_hz() / asked->queues,
+		.most = pace / asked->queues * CAUGHT_UP_MS / 1000,
 	};
 	for (unsigned q = 0; work->pool != NULL && q < asked->queues; q++)
 		source_give(&sources[side][q], work);

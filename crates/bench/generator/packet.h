@@ -18,7 +18,7 @@ struct mark {
 	uint8_t unused;
 };
 
-enum { MARK_MAGIC = 0xa9e7, KIND_STAGE = 3, KIND_REVERSE = 4, OUTER_SIZE = 50, SIZES = 3, IMIX_ROUND = 12 };
+enum { MARK_MAGIC = 0xa9e7, KIND_STAGE = 3, KIND_REVERSE = 4, OUTER_SIZE = 50, SIZES = 3, IMIX_ROUND = 12, PORT_BITS = 29 };
 
 /* A frame with zeros where the flow's own words go, and what is known of its checksums without them. */
 struct template {
@@ -69,18 +69,30 @@ static inline uint16_t big16(uint16_t value)
 	return __builtin_bswap16(value);
 }
 
-/* The guest's port: 32,768 of them. */
-static inline uint16_t guest_port(uint32_t flow)
+/* Two ports out of a flow's number, each number its own pair, without a pattern in them: ports that follow each other would
+ * meet no collision in a hash of the CRC kind, and any cache would look better than it is. */
+static inline uint32_t scattered(uint32_t flow)
 {
-	return 0x8000 | (flow & 0x7fff);
+	const uint32_t mask = (1u << PORT_BITS) - 1;
+	uint32_t x = (flow * 0x9e3779b1u) & mask;
+
+	x ^= x >> 15;
+	x = (x * 0x85ebca6bu) & mask;
+	return x ^ (x >> 13);
+}
+
+/* The guest's port: 32,768 of them. */
+static inline uint16_t guest_port(uint32_t scattered)
+{
+	return 0x8000 | (scattered & 0x7fff);
 }
 
 /* The peer's port, which rules speak of: 16384-32767 is allowed, 8192-16383 is not. */
-static inline uint16_t peer_port(const struct configuration *c, uint32_t flow)
+static inline uint16_t peer_port(uint32_t scattered, bool forbidden)
 {
-	uint32_t high = flow >> 15;
+	uint32_t high = scattered >> 15;
 
-	return flow_is_forbidden(c, flow) ? 0x2000 | (high & 0x1fff) : 0x4000 | (high & 0x3fff);
+	return forbidden ? 0x2000 | (high & 0x1fff) : 0x4000 | (high & 0x3fff);
 }
 
 static inline uint16_t folded(uint32_t sum)
@@ -112,8 +124,9 @@ static inline void packet_write(const struct template *t, const struct configura
 	uint16_t peer = (flow >> 3) & (c->peers - 1);
 	uint16_t peer_mac = big16((uint16_t)(big16(get16(c->peer_mac + 4)) + peer));
 	uint16_t peer_ip = big16((uint16_t)(big16(get16(t->ip_checksum_at ? c->peer_ipv4 + 2 : c->peer_ipv6 + 14)) + peer));
-	uint16_t here = big16(guest_port(flow));
-	uint16_t there = big16(peer_port(c, flow));
+	uint32_t ports = scattered(flow);
+	uint16_t here = big16(guest_port(ports));
+	uint16_t there = big16(peer_port(ports, flow_is_forbidden(c, flow)));
 	uint32_t sum = t->sum + peer_ip + here + there + (flow & 0xffff) + (flow >> 16) + (stamp & 0xffff) + (stamp >> 16);
 	uint16_t checksum = folded(sum);
 

@@ -27,8 +27,8 @@ static uint16_t allowed(struct source *source, const struct work *work, uint64_t
 {
 	source->credit += (double)(now - source->last) * work->pace;
 	source->last = now;
-	if (source->credit > 64)
-		source->credit = 64;
+	if (source->credit > 64 + work->most)
+		source->credit = 64 + work->most;
 	if (source->credit < wanted)
 		wanted = (uint16_t)source->credit;
 	source->credit -= wanted;

@@ -17,6 +17,7 @@ struct work {
 	enum order order;
 	bool once; /* each flow once, in order, then nothing */
 	double pace; /* packets per cycle; 0: no limit */
+	double most; /* packets that may be made up for after the program stood still */
 };
 
 struct source {
