@@ -26,7 +26,7 @@ enum { QUEUES_MAX = 16, SIDES = 2, LOOK_MS = 2, DRAIN_MS = 20, CAUGHT_UP_MS = 10
 
 static struct results_header *results;
 static const char *configuration_path;
-static struct timespec seen; /* when the configuration in force was written */
+static struct stat seen; /* of the configuration in force; a file in its place has another number, if not another time */
 static const struct configuration *asked; /* the newest one */
 static const struct templates *templates; /* of `asked` */
 static struct source sources[SIDES][QUEUES_MAX];
@@ -190,9 +190,10 @@ static void follow_configuration(void)
 	struct configuration *fresh;
 
 	if (stat(configuration_path, &now) != 0 ||
-	    (now.st_mtim.tv_sec == seen.tv_sec && now.st_mtim.tv_nsec == seen.tv_nsec))
+	    (now.st_ino == seen.st_ino && now.st_mtim.tv_sec == seen.st_mtim.tv_sec &&
+	     now.st_mtim.tv_nsec == seen.st_mtim.tv_nsec))
 		return;
-	seen = now.st_mtim;
+	seen = now;
 	fresh = malloc(sizeof *fresh);
 	if (fresh == NULL)
 		return;

@@ -1,5 +1,6 @@
 //! What there is to measure: one line a bench.
 
+use crate::dpdk::figures;
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::{hit, instructions, rule_change, scaling};
@@ -62,5 +63,24 @@ pub const BENCHES: &[Bench] = &[
         name: "footprint",
         figures: &["vswitch_idle_cpu_percent", "vswitch_rss_mb"],
         run: footprint::run,
+    },
+    Bench {
+        name: "stateful_vxlan",
+        figures: &[
+            "stateful_vxlan_vs_ovs_1k",
+            "stateful_vxlan_vs_ovs_100k",
+            "stateful_vxlan_vs_ovs_1m",
+        ],
+        run: figures::stateful,
+    },
+    Bench {
+        name: "dpdk_forward",
+        figures: &["dpdk_forward_vs_ovs", "dpdk_forward_share_of_testpmd"],
+        run: figures::forward,
+    },
+    Bench {
+        name: "dpdk_two_workers",
+        figures: &["two_workers_vs_one_dpdk"],
+        run: figures::two_workers,
     },
 ];

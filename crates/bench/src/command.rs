@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::catalogue::{BENCHES, Bench};
+use crate::dpdk::{figures, undo};
 use crate::figure::Figure;
 use crate::memory_ports::work::Work;
 
@@ -27,6 +28,9 @@ struct Arguments {
     /// Carries packets of one kind and ends: what is run under callgrind.
     #[arg(long, hide = true, value_name = "KIND")]
     work: Option<Work>,
+    /// Measures one program on DPDK devices alone, once, and writes no figures: `ours`, `ovs` or `testpmd`.
+    #[arg(long, value_name = "PROGRAM")]
+    look_at: Option<String>,
     /// How many packets `--work` carries.
     #[arg(long, hide = true, default_value_t = 3200)]
     packets: usize,
@@ -44,6 +48,10 @@ pub fn main() -> ExitCode {
             }
         };
     }
+    undo::on_signals();
+    if let Some(program) = arguments.look_at {
+        return look_at(&program);
+    }
     if arguments.list {
         for bench in BENCHES {
             println!("{}: {}", bench.name, bench.figures.join(", "));
@@ -58,6 +66,19 @@ pub fn main() -> ExitCode {
         }
     };
     measure(&chosen, &arguments.results)
+}
+
+fn look_at(program: &str) -> ExitCode {
+    match figures::look_at(program) {
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("anet-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn choose(only: &[String]) -> Result<Vec<&'static Bench>, String> {
