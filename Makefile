@@ -5,7 +5,7 @@ PROGRAMS := --package anet-vswitch --package anet-lab --bins --example demo
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build bench lint packages test-packages shim clean-lab
+.PHONY: demo test build bench lint packages test-packages bench-packages shim clean-lab
 
 demo: build ## two hosts, six guests, real traffic: what was tried, expected and seen
 	@scripts/as-root $(TARGET)/release/examples/demo
@@ -16,7 +16,7 @@ test: test-packages shim ## every test; what this machine cannot run is skipped 
 build: packages shim ## release binaries in target/release/, DPDK's shim in target/dpdk/
 	@$(CARGO) build --release $(PROGRAMS)
 
-bench: build ## figures beside the peers; ONLY=name,name chooses
+bench: bench-packages build ## figures beside the peers; ONLY=name,name chooses
 	@$(CARGO) build --release --package anet-bench
 	@scripts/as-root $(TARGET)/release/anet-bench $(if $(ONLY),--only $(ONLY))
 
@@ -32,6 +32,9 @@ test-packages:
 
 shim:
 	@scripts/build-dpdk-shim $(abspath $(TARGET))/dpdk
+
+bench-packages:
+	@scripts/install-packages bench
 
 clean-lab: build ## removes namespaces and folders that a killed run left behind
 	@scripts/as-root $(TARGET)/release/examples/demo --sweep

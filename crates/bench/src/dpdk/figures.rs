@@ -36,7 +36,9 @@ pub fn stateful() -> Result<Vec<Figure>, BenchError> {
     let rig = Rig::new()?;
     let rates = rounds::run(&rig, &[&Ours, &Ovs], Task::StatefulVxlan, &stateful_points())?;
     let figures = STATEFUL.into_iter().enumerate();
-    Ok(figures.map(|(point, name)| rates.figure(name, point, 0, 1)).collect())
+    Ok(figures
+        .map(|(point, name)| rates.figure(name, point, 0, 1))
+        .collect())
 }
 
 /// Port to port, beside OVS and testpmd.
@@ -76,7 +78,8 @@ pub fn two_workers() -> Result<Vec<Figure>, BenchError> {
 pub fn look_at(name: &str) -> Result<Vec<String>, BenchError> {
     let programs: [&dyn Program; 3] = [&Ours, &Ovs, &Testpmd];
     let program = programs.into_iter().find(|program| program.name() == name);
-    let program = program.ok_or_else(|| BenchError::Missing(format!("there is no program {name} to measure")))?;
+    let program =
+        program.ok_or_else(|| BenchError::Missing(format!("there is no program {name} to measure")))?;
     let rig = Rig::new()?;
     let mut lines = Vec::new();
     if name != Testpmd.name() {

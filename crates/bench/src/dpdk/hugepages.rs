@@ -44,7 +44,9 @@ fn change(to: impl FnOnce(u64) -> u64) -> std::io::Result<()> {
 }
 
 fn free_pages(meminfo: &str) -> u64 {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("HugePages_Free:"));
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("HugePages_Free:"));
     line.and_then(|line| line.trim().parse().ok()).unwrap_or_default()
 }
 

@@ -79,7 +79,11 @@ fn window(running: &mut Running, variant: Option<usize>) -> Result<Rate, BenchEr
 fn rest(running: &mut Running, queues: u32) -> Result<Snapshot, BenchError> {
     running.tell(&Traffic::paused(queues))?;
     let started = Instant::now();
-    let moved = |a: &Snapshot, b: &Snapshot| [Way::In, Way::Out].iter().any(|way| a.packets(*way) != b.packets(*way));
+    let moved = |a: &Snapshot, b: &Snapshot| {
+        [Way::In, Way::Out]
+            .iter()
+            .any(|way| a.packets(*way) != b.packets(*way))
+    };
     let mut last = running.snapshot()?;
     loop {
         sleep(REST);
@@ -96,7 +100,9 @@ fn rest(running: &mut Running, queues: u32) -> Result<Snapshot, BenchError> {
 
 fn nothing_lost(before: &Snapshot, after: &Snapshot) -> Result<(), BenchError> {
     let (went, came) = (passed(before, after, Way::In), passed(before, after, Way::Out));
-    require(went == came, || format!("{went} packets went in, {came} came out"))?;
+    require(went == came, || {
+        format!("{went} packets went in, {came} came out")
+    })?;
     let starved = after.no_buffer() - before.no_buffer();
     require(starved == 0, || {
         format!("the program's pool had no buffers {starved} times: what is measured is the pool")
@@ -126,11 +132,16 @@ pub fn check(running: &mut Running, traffic: &Traffic) -> Result<u64, BenchError
         return Err(BenchError::Void(wrong));
     }
     let forbidden = after.forbidden(Way::In) - before.forbidden(Way::In);
-    let (went, came) = (passed(&before, &after, Way::In), passed(&before, &after, Way::Out));
+    let (went, came) = (
+        passed(&before, &after, Way::In),
+        passed(&before, &after, Way::Out),
+    );
     require(went == came + forbidden, || {
         format!("{went} packets went in, {forbidden} of them not allowed, and {came} came out")
     })?;
-    require(came > u64::from(traffic.flows), || format!("only {came} packets came out"))?;
+    require(came > u64::from(traffic.flows), || {
+        format!("only {came} packets came out")
+    })?;
     require((forbidden > 0) == (traffic.forbidden_every > 0), || {
         "no packet was generated that is not allowed".to_owned()
     })?;

@@ -26,7 +26,7 @@ impl Program for Ours {
     }
 
     fn start(&self, rig: &Rig, task: Task, workers: u32) -> Result<Running, BenchError> {
-        let program = Vswitch::program()?;
+        let program = Vswitch::program().map_err(|error| BenchError::Missing(error.to_string()))?;
         let help = output_of(Command::new(&program).args(["run", "--help"]))?;
         if !help.contains("--eal") {
             return Err(BenchError::Missing(
@@ -86,13 +86,22 @@ networks:
         subnets = SUBNETS,
     );
     for peer in 0..scene::PEERS {
-        let (mac, ipv4, ipv6) = (scene::peer_mac(peer), scene::peer_ipv4(peer), scene::peer_ipv6(peer));
+        let (mac, ipv4, ipv6) = (
+            scene::peer_mac(peer),
+            scene::peer_ipv4(peer),
+            scene::peer_ipv6(peer),
+        );
         _ = writeln!(
             plan,
             "  peer-{peer}: {{network: blue, mac: {mac}, addresses: [{ipv4}, {ipv6}], endpoint: far}}"
         );
     }
-    plan.push_str(&guest_port("guest", scene::GUEST_DEVICE, GUEST, "security_groups: [out]"));
+    plan.push_str(&guest_port(
+        "guest",
+        scene::GUEST_DEVICE,
+        GUEST,
+        "security_groups: [out]",
+    ));
     plan.push_str("security_groups:\n  out:\n    rules:\n");
     let (first, last) = scene::ALLOWED_PORTS;
     for (ethertype, protocol) in [("IPv4", "udp"), ("IPv4", "tcp"), ("IPv6", "udp"), ("IPv6", "tcp")] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anet_lab::{Process, output_of};
 
 use super::generator::Session;
-use super::program::{Program, Running, Task, Variant};
+use super::program::{Program, Running, Task, Variant, forwarding_threads};
 use super::rig::Rig;
 use super::scene;
 use super::traffic::Traffic;
@@ -131,7 +131,10 @@ fn start_database(rig: &Rig, control: &Control) -> Result<Process, BenchError> {
 
 /// Before the daemon starts: EAL is initialised once. Polling threads on processors 1 and up, everything else on 0.
 fn configure(control: &Control, session: &Session, workers: u32) -> Result<(), BenchError> {
-    let polling = format!("other_config:pmd-cpu-mask={:#x}", ((1u64 << workers) - 1) << 1);
+    let polling = format!(
+        "other_config:pmd-cpu-mask={:#x}",
+        ((1u64 << forwarding_threads(workers)) - 1) << 1
+    );
     let extra = format!("other_config:dpdk-extra=\"{}\"", session.eal().join(" "));
     control.set(&["init"])?;
     control.set(&[
@@ -272,7 +275,16 @@ mod tests {
         let (first, last) = scene::ALLOWED_PORTS;
         assert_eq!((first & 0x3fff, last), (0, first | 0x3fff));
         let flows = stateful_flows();
-        assert_eq!(flows.iter().filter(|flow| flow.contains("tp_dst=0x4000/0xc000")).count(), 4);
-        assert_eq!(flows.iter().filter(|flow| flow.contains("tun_dst")).count(), scene::PEERS as usize);
+        assert_eq!(
+            flows
+                .iter()
+                .filter(|flow| flow.contains("tp_dst=0x4000/0xc000"))
+                .count(),
+            4
+        );
+        assert_eq!(
+            flows.iter().filter(|flow| flow.contains("tun_dst")).count(),
+            scene::PEERS as usize
+        );
     }
 }

@@ -24,6 +24,12 @@ pub enum Task {
     Forward,
 }
 
+/// How many threads of a peer forward for `workers` queues: processor 0 is for everything else.
+pub fn forwarding_threads(workers: u32) -> u32 {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    workers.min(u32::try_from(processors - 1).unwrap_or(1)).max(1)
+}
+
 /// Something that can be measured.
 pub trait Program: fmt::Debug {
     /// Its name, a word.

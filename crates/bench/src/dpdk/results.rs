@@ -292,10 +292,7 @@ mod tests {
         bytes[ERROR.0..ERROR.0 + 4].copy_from_slice(b"why\0");
         bytes[PAGE + SAMPLE.0..PAGE + SAMPLE.0 + 3].copy_from_slice(&[1, 2, 255]);
         let snapshot = Snapshot::of_bytes(&bytes).unwrap();
-        assert_eq!(
-            (snapshot.error.as_str(), snapshot.phase),
-            ("why", Phase::Waiting)
-        );
+        assert_eq!((snapshot.error.as_str(), snapshot.phase), ("why", Phase::Waiting));
         assert_eq!(snapshot.queues[0].sample, [1, 2, 255]);
         assert_eq!(
             two_queues(&[]).queues.len(),

@@ -33,7 +33,12 @@ impl Rates {
 }
 
 /// One program's part of a round: started, checked, measured at each point in turn, ended.
-pub fn once(rig: &Rig, program: &dyn Program, task: Task, points: &[Traffic]) -> Result<Vec<Rate>, BenchError> {
+pub fn once(
+    rig: &Rig,
+    program: &dyn Program,
+    task: Task,
+    points: &[Traffic],
+) -> Result<Vec<Rate>, BenchError> {
     let named = |error: BenchError| match error {
         BenchError::Void(what) => BenchError::Void(format!("{}: {what}", program.name())),
         other => other,

@@ -1,6 +1,6 @@
 //! testpmd: what the devices and the generator carry when nothing is decided at all.
 
-use super::program::{Program, Running, Task};
+use super::program::{Program, Running, Task, forwarding_threads};
 use super::rig::Rig;
 use super::scene;
 use super::traffic::Traffic;
@@ -21,7 +21,8 @@ impl Program for Testpmd {
         let mut command = rig.namespace().command("dpdk-testpmd");
         command.envs(session.environment());
         // The main thread on processor 0, forwarding from processor 1 on.
-        command.args(["-l", &format!("0-{workers}")]).args(session.eal());
+        let threads = forwarding_threads(workers);
+        command.args(["-l", &format!("0-{threads}")]).args(session.eal());
         for device in [scene::GUEST_DEVICE, scene::UNDERLAY_DEVICE] {
             command.args(["--vdev", &scene::device(device)]);
         }
@@ -30,7 +31,7 @@ impl Program for Testpmd {
         command.args(["--", "--forward-mode=mac", "--auto-start", "--burst=32"]);
         command.args(["--total-num-mbufs=65536", "--no-mlockall", "--stats-period=3600"]);
         command.args([
-            format!("--nb-cores={workers}"),
+            format!("--nb-cores={threads}"),
             format!("--rxq={workers}"),
             format!("--txq={workers}"),
         ]);

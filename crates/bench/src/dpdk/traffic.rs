@@ -179,7 +179,11 @@ mod tests {
         }
         keys.sort_unstable();
         keys.dedup();
-        assert_eq!(keys.len(), known.matches("KEY(").count() - 1, "each key once, none left out");
+        assert_eq!(
+            keys.len(),
+            known.matches("KEY(").count() - 1,
+            "each key once, none left out"
+        );
     }
 
     #[test]
