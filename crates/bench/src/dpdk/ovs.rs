@@ -2,10 +2,9 @@
 //! namespace of its own. docs/performance.md explains each setting.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anet_lab::{Process, output_of};
+use anet_lab::{Namespace, Process, output_of};
 
 use super::generator::Session;
 use super::program::{Program, Running, Task, Variant, forwarding_threads};
@@ -38,7 +37,7 @@ impl Program for Ovs {
             )));
         }
         let session = rig.session(&Traffic::paused(workers))?;
-        let control = Control::new(rig.fresh_folder("ovs")?);
+        let control = Control::new(rig)?;
         let database = start_database(rig, &control)?;
         configure(&control, &session, workers)?;
         let process = start_daemon(rig, &control, &session)?;
@@ -61,11 +60,15 @@ impl Program for Ovs {
 #[derive(Debug, Clone)]
 struct Control {
     folder: PathBuf,
+    namespace: Namespace,
 }
 
 impl Control {
-    fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    fn new(rig: &Rig) -> Result<Self, BenchError> {
+        Ok(Self {
+            folder: rig.fresh_folder("ovs")?,
+            namespace: rig.namespace().clone(),
+        })
     }
 
     fn file(&self, name: &str) -> String {
@@ -79,10 +82,10 @@ impl Control {
             .map(|name| (name, self.folder.as_path()))
     }
 
+    /// Runs one of OVS's tools to its end, in the namespace, where it is ended with everything else.
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, BenchError> {
-        Ok(output_of(
-            Command::new(program).envs(self.environment()).args(arguments),
-        )?)
+        let mut command = self.namespace.command(program);
+        Ok(output_of(command.envs(self.environment()).args(arguments))?)
     }
 
     /// Changes the database, without waiting for the daemon.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anet_lab::{Folder, Namespace, Process, is_root, missing_for};
+use anet_lab::{Folder, Namespace, Process, is_root, missing_for, sweep};
 
 use super::generator::{self, Session};
 use super::hugepages;
@@ -121,8 +121,9 @@ fn private_folder() -> Result<PathBuf, BenchError> {
     Ok(path)
 }
 
-/// Puts back what runs left that were killed.
+/// Puts back what runs left that were killed: their processes end first, then their hugepages go.
 fn sweep_dead() {
+    sweep();
     let entries = fs::read_dir(HOME).into_iter().flatten().flatten();
     let ours = entries.filter(|entry| entry.file_name().to_str().and_then(maker_of).is_some_and(is_dead));
     for entry in ours {
