@@ -46,6 +46,7 @@ impl Program for Ours {
         command.args(["--connection-capacity", &CONNECTIONS.to_string()]);
         command.args(["--flows", &FLOWS.to_string()]);
         command.args(["--workers", &workers.to_string()]);
+        command.args(["--processors", &processors(workers), "--polling", "always"]);
         command.arg(format!("--eal={}", session.eal().join(" ")));
         let mut running = Running {
             process: rig.spawn("anet-vswitch", command)?,
@@ -56,6 +57,13 @@ impl Program for Ours {
         running.wait()?;
         Ok(running)
     }
+}
+
+/// The first worker on processor 1, as the peers' one; another one on processor 0 where there are two processors only.
+fn processors(workers: u32) -> String {
+    let there = std::thread::available_parallelism().map_or(2, usize::from) as u32;
+    let all: Vec<String> = (1..=workers).map(|number| (number % there).to_string()).collect();
+    all.join(",")
 }
 
 fn plan_text(task: Task) -> String {
