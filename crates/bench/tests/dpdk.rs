@@ -136,21 +136,21 @@ fn a_pace_is_kept_and_new_flows_never_end() {
 
 #[test]
 fn ovs_does_what_the_check_asks_for() {
-    let Some(bed) = bed("ovs_does_what_the_check_asks_for") else {
-        return;
-    };
-    let Some(mut running) = or_skip(
-        "ovs_does_what_the_check_asks_for",
-        Ovs.start(&bed.rig, Task::StatefulVxlan, 1),
-    ) else {
+    let test = "ovs_does_what_the_check_asks_for";
+    let Some(bed) = bed(test) else {
         return;
     };
     let traffic = Traffic {
         forbidden_every: 7,
         ..of_all_kinds(1)
     };
-    measure::check(&mut running, &traffic).unwrap();
-    drop(running);
+    // Twice: the bridges of the first one are persistent devices.
+    for _ in 0..2 {
+        let Some(mut running) = or_skip(test, Ovs.start(&bed.rig, Task::StatefulVxlan, 1)) else {
+            return;
+        };
+        measure::check(&mut running, &traffic).unwrap();
+    }
     let mut running = Ovs.start(&bed.rig, Task::Forward, 1).unwrap();
     measure::check(&mut running, &plain(of_all_kinds(1))).unwrap();
 }

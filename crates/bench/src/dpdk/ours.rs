@@ -38,7 +38,8 @@ impl Program for Ours {
         let file = |name: &str| folder.join(name);
         let plan = file("plan.yaml");
         std::fs::write(&plan, plan_text(task)).map_err(BenchError::system("write the plan"))?;
-        let mut command = rig.namespace().command(&program);
+        let namespace = rig.namespace()?;
+        let mut command = namespace.command(&program);
         command.envs(session.environment());
         command.arg("run").arg("--plan").arg(&plan);
         command.arg("--control").arg(file("control.sock"));
@@ -53,6 +54,7 @@ impl Program for Ours {
             others: Vec::new(),
             session,
             variants: Vec::new(),
+            namespace,
         };
         running.wait()?;
         Ok(running)

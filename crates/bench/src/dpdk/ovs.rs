@@ -46,9 +46,10 @@ impl Program for Ovs {
             others: vec![database],
             session,
             variants: cache_variants(&control),
+            namespace: control.namespace.clone(),
         };
         match task {
-            Task::StatefulVxlan => stateful_vxlan(rig, &control, workers)?,
+            Task::StatefulVxlan => stateful_vxlan(&control, workers)?,
             Task::Forward => forward(&control, workers)?,
         }
         running.wait()?;
@@ -67,7 +68,7 @@ impl Control {
     fn new(rig: &Rig) -> Result<Self, BenchError> {
         Ok(Self {
             folder: rig.fresh_folder("ovs")?,
-            namespace: rig.namespace().clone(),
+            namespace: rig.namespace()?,
         })
     }
 
@@ -123,7 +124,7 @@ impl Control {
 fn start_database(rig: &Rig, control: &Control) -> Result<Process, BenchError> {
     let file = control.file("conf.db");
     control.run("ovsdb-tool", &["create", &file, SCHEMA])?;
-    let mut command = rig.namespace().command("ovsdb-server");
+    let mut command = control.namespace.command("ovsdb-server");
     let socket = control.file("db.sock");
     command.envs(control.environment());
     command.args([&file, &format!("--remote=punix:{socket}"), "-vsyslog:off"]);
@@ -152,7 +153,7 @@ fn configure(control: &Control, session: &Session, workers: u32) -> Result<(), B
 }
 
 fn start_daemon(rig: &Rig, control: &Control, session: &Session) -> Result<Process, BenchError> {
-    let mut command = rig.namespace().command(DAEMON);
+    let mut command = control.namespace.command(DAEMON);
     command.envs(control.environment()).envs(session.environment());
     command.arg(format!("unix:{}", control.file("db.sock")));
     command.arg(format!("--unixctl={}", control.file("control")));
@@ -194,7 +195,7 @@ fn forward(control: &Control, workers: u32) -> Result<(), BenchError> {
     control.flows("br-int", &[there, back])
 }
 
-fn stateful_vxlan(rig: &Rig, control: &Control, workers: u32) -> Result<(), BenchError> {
+fn stateful_vxlan(control: &Control, workers: u32) -> Result<(), BenchError> {
     let mac = format!("other-config:hwaddr={}", scene::LOCAL_MAC);
     bridge(control, "br-phy", &[&mac])?;
     device(control, "br-phy", scene::UNDERLAY_DEVICE, 1, workers)?;
@@ -215,7 +216,7 @@ fn stateful_vxlan(rig: &Rig, control: &Control, workers: u32) -> Result<(), Benc
     ])?;
     // The bridge's own interface has the tunnel's address: OVS takes its routes from the kernel's tables of its namespace.
     let address = format!("{}/24", scene::LOCAL_IPV4);
-    rig.namespace().add_address("br-phy", &address)?;
+    control.namespace.add_address("br-phy", &address)?;
     control.flows("br-phy", &["actions=NORMAL".to_owned()])?;
     control.flows("br-int", &stateful_flows())?;
     // The far end's MAC as if ARP had asked: nobody is there to answer.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use anet_lab::Process;
+use anet_lab::{Namespace, Process};
 
 use super::generator::Session;
 use super::results::Snapshot;
@@ -65,6 +65,8 @@ pub struct Running {
     pub session: Session,
     /// Empty where there is one way only.
     pub variants: Vec<Variant>,
+    /// Where it runs. The last field: what runs in it is ended first.
+    pub namespace: Namespace,
 }
 
 impl Running {

@@ -344,6 +344,6 @@ mod tests {
             .split("};")
             .next()
             .unwrap();
-        assert_eq!(body.matches("\tFAILURE_").count(), FAILURE_WORDS.len());
+        assert_eq!(body.matches("    FAILURE_").count(), FAILURE_WORDS.len());
     }
 }

@@ -1,4 +1,4 @@
-//! What all programs are run in: a network namespace, a folder that only root can look into, hugepages, the plug-in.
+//! What all programs need: hugepages, the plug-in, a folder that only root can look into, and a network namespace each.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -20,11 +20,9 @@ const HUGEPAGES_NOTE: &str = "hugepages";
 /// Two: the one that is measured, and one for everything else.
 const PROCESSORS: usize = 2;
 
-/// See the module. Everything in it is put back when it is dropped.
+/// See the module. Everything in it is put back when it is dropped, which has to be after the last program has ended.
 #[derive(Debug)]
 pub struct Rig {
-    // In this order they go: processes in the namespace before the hugepages that they use.
-    namespace: Namespace,
     logs: Folder,
     _hugepages: Option<Undo>,
     _folder: Undo,
@@ -62,12 +60,7 @@ impl Rig {
         });
         let plug_in = generator::build(&folder)?;
         let pages = hugepages::set_aside(&folder.join(HUGEPAGES_NOTE))?;
-        let namespace = Namespace::new("dpdk")?;
-        // Nothing but what is generated may leave a device: no router solicitations from a bridge's own interface.
-        namespace.sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
-        namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
         Ok(Self {
-            namespace,
             logs: Folder::new()?,
             _hugepages: pages,
             _folder: folder_undo,
@@ -96,12 +89,16 @@ impl Rig {
         Session::new(&self.plug_in, &folder, "all", traffic)
     }
 
-    /// Where programs run.
-    pub fn namespace(&self) -> &Namespace {
-        &self.namespace
+    /// Where one program runs, so that nothing of the one before is there: OVS's bridges are persistent TAP devices.
+    pub fn namespace(&self) -> Result<Namespace, BenchError> {
+        let namespace = Namespace::new("dpdk")?;
+        // Nothing but what is generated may leave a device: no router solicitations from a bridge's own interface.
+        namespace.sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
+        namespace.sysctl("net.ipv6.conf.default.disable_ipv6", "1")?;
+        Ok(namespace)
     }
 
-    /// Starts a program in the namespace.
+    /// Starts a program.
     pub fn spawn(&self, name: &str, command: Command) -> Result<Process, BenchError> {
         Ok(Process::spawn(name, command, &self.logs)?)
     }

@@ -18,7 +18,8 @@ impl Program for Testpmd {
     /// The task makes no difference: it knows this one only.
     fn start(&self, rig: &Rig, _task: Task, workers: u32) -> Result<Running, BenchError> {
         let session = rig.session(&Traffic::paused(workers))?;
-        let mut command = rig.namespace().command("dpdk-testpmd");
+        let namespace = rig.namespace()?;
+        let mut command = namespace.command("dpdk-testpmd");
         command.envs(session.environment());
         // The main thread on processor 0, forwarding from processor 1 on.
         let threads = forwarding_threads(workers);
@@ -40,6 +41,7 @@ impl Program for Testpmd {
             others: Vec::new(),
             session,
             variants: Vec::new(),
+            namespace,
         };
         running.wait()?;
         Ok(running)
