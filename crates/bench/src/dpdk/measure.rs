@@ -9,9 +9,9 @@ use super::traffic::{Choice, Order, Traffic};
 use crate::error::{BenchError, require};
 
 /// Caches fill, the processor finds its speed.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(400);
 /// The same after a switch to another variant.
-const SETTLE: Duration = Duration::from_millis(400);
+const SETTLE: Duration = Duration::from_millis(300);
 const WINDOW: Duration = Duration::from_millis(1_000);
 /// Counters that do not move for this long have come to rest.
 const REST: Duration = Duration::from_millis(30);
