@@ -3,28 +3,32 @@
 use anet_memory::buffer::Buffer;
 
 use super::{Seen, Stage, StageClock, Surroundings, Worker};
+use crate::connections::Half;
 use crate::flow_cache::{Action, Flow};
 use crate::interface::Interface;
 use crate::pipeline::{self, Environment, Recheck};
 use crate::tables::Tables;
 
-/// Is what the flow rests on as it was?
+/// Where what the flow rests on is as it was: the half of its connection, if it has one. Beside its witnesses that is: does
+/// its connection live, may no connection made since allow what it drops?
 #[inline]
-fn is_fresh(environment: &Environment<'_>, flow: &Flow) -> bool {
+fn fresh_half<'e>(environment: &Environment<'e>, flow: &Flow) -> Option<Option<Half<'e>>> {
     let witnesses = environment.tables.witnesses();
-    witnesses.is_fresh(flow.source)
-        && witnesses.is_fresh(flow.destination)
-        && stands_otherwise(environment, flow)
+    if !witnesses.is_fresh(flow.source) || !witnesses.is_fresh(flow.destination) {
+        return None;
+    }
+    match (flow.half, flow.action) {
+        (Some(_), _) => half_of(environment, flow).map(Some),
+        (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark).then_some(None),
+        (None, _) => Some(None),
+    }
 }
 
-/// Beside its witnesses: does its connection live, may no connection made since allow what it drops?
+/// The half of the connection that a flow keeps up to date, while the connection lives.
 #[inline]
-fn stands_otherwise(environment: &Environment<'_>, flow: &Flow) -> bool {
-    match (flow.half, flow.action) {
-        (Some(half), _) => environment.connections.is_valid(half.connection, half.direction),
-        (None, Action::Drop(_)) => environment.new_connections.is_fresh(flow.mark),
-        (None, _) => true,
-    }
+fn half_of<'e>(environment: &Environment<'e>, flow: &Flow) -> Option<Half<'e>> {
+    let half = flow.half?;
+    environment.connections.half(half.connection, half.direction)
 }
 
 impl Worker {
@@ -38,28 +42,25 @@ impl Worker {
         buffer: Buffer,
         clock: &mut impl StageClock,
     ) {
-        let flow = match seen
+        // Without a position another way had the same tag, or an earlier packet of this burst made the flow.
+        let flow = seen
             .position
             .and_then(|position| self.cache.at(position, &seen.key))
+            .or_else(|| self.cache.find(seen.hash, &seen.key));
+        if let Some(flow) = flow
+            && seen.uncut <= flow.longest
+            && let Some(half) = fresh_half(&with.environment, flow)
         {
-            Some(flow) => Some(*flow),
-            // Another way had the same tag, or an earlier packet of this burst made the flow.
-            None => self.cache.find(seen.hash, &seen.key).copied(),
-        };
-        match flow {
-            Some(flow) if seen.uncut <= flow.longest && is_fresh(&with.environment, &flow) => {
-                self.counters.hits.add(1);
-                self.forward(with, source, seen, &flow, buffer);
-            }
-            stale => {
-                clock.lap(Stage::Verdicts);
-                match stale {
-                    Some(flow) => self.ask_again(with, source, seen, &flow, buffer),
-                    None => self.miss(with, source, seen.source, buffer),
-                }
-                clock.lap(Stage::Misses);
-            }
+            self.counters.hits.add(1);
+            return self.forward(with, source, seen, half, flow.action, buffer);
         }
+        let stale = flow.copied();
+        clock.lap(Stage::Verdicts);
+        match stale {
+            Some(flow) => self.ask_again(with, source, seen, &flow, buffer),
+            None => self.miss(with, source, seen.source, buffer),
+        }
+        clock.lap(Stage::Misses);
     }
 
     /// A packet whose flow does not stand, or not for one so long. Where only rules have changed, they alone are asked.
@@ -83,7 +84,10 @@ impl Worker {
             recheck.renew(flow);
         }
         match recheck {
-            Recheck::Allowed(_) => self.forward(with, source, seen, flow, buffer),
+            Recheck::Allowed(_) => {
+                let half = half_of(&with.environment, flow);
+                self.forward(with, source, seen, half, flow.action, buffer);
+            }
             Recheck::Denied(denial) => {
                 if let Some(connection) = denial.ended {
                     self.endings.add(connection, &with.environment);
@@ -93,22 +97,21 @@ impl Worker {
         }
     }
 
+    /// Keeps the connection's half up to date, where there is one, and carries the action out.
     #[inline]
     fn forward(
-        &mut self,
+        &self,
         with: &mut Surroundings<'_>,
         source: Interface,
         seen: &Seen,
-        flow: &Flow,
+        half: Option<Half<'_>>,
+        action: Action,
         mut buffer: Buffer,
     ) {
-        let half = flow
-            .half
-            .and_then(|h| with.environment.connections.half(h.connection, h.direction));
         if let Some(half) = half {
             half.touch(with.environment.now, seen.length, seen.tcp_flags);
         }
-        match flow.action {
+        match action {
             Action::Deliver(port) => with.egress.push(Interface::port(port), buffer),
             Action::Encapsulate {
                 adjacency,

@@ -69,7 +69,8 @@ pub struct Worker {
     number: u16,
     cache: FlowCache,
     state: WorkerState,
-    seen: Box<[Seen; BURST]>,
+    /// `None` only during a burst, and after one that panicked.
+    seen: Option<Box<[Seen; BURST]>>,
     endings: endings::Endings,
     counters: Arc<WorkerCounters>,
 }
@@ -91,7 +92,7 @@ impl Worker {
             number: settings.number,
             cache: FlowCache::new(settings.flows, settings.seed),
             state: WorkerState::default(),
-            seen: Box::new([Seen::default(); BURST]),
+            seen: None,
             endings: endings::Endings::default(),
             counters: Arc::default(),
         }
@@ -133,19 +134,25 @@ impl Worker {
         interface
             .received_bytes
             .add(burst.iter().map(|b| b.len() as u64).sum());
+        let mut all = self
+            .seen
+            .take()
+            .unwrap_or_else(|| Box::new([Seen::default(); BURST]));
         while !burst.is_empty() {
             let turn = burst.len().min(BURST);
-            self.read_keys(with.environment.tables, source, &mut burst[..turn]);
+            let seen = &mut all[..turn];
+            self.read_keys(with.environment.tables, source, &mut burst[..turn], seen);
             clock.lap(Stage::Keys);
-            self.find_candidates(turn);
+            self.find_candidates(seen);
             clock.lap(Stage::Candidates);
-            self.ask_for_halves(with.environment.connections, turn);
+            self.ask_for_halves(with.environment.connections, seen);
             clock.lap(Stage::Halves);
-            for (index, buffer) in burst.drain(..turn).enumerate() {
-                self.settle(with, source, index, buffer, clock);
+            for (seen, buffer) in seen.iter().zip(burst.drain(..turn)) {
+                self.settle(with, source, seen, buffer, clock);
             }
             clock.lap(Stage::Verdicts);
         }
+        self.seen = Some(all);
         self.endings.work_off(&with.environment);
     }
 
@@ -166,44 +173,57 @@ impl Worker {
     }
 
     /// First step: source, key, hash.
-    fn read_keys(&mut self, tables: &Tables, source: Interface, burst: &mut [Buffer]) {
-        for (seen, buffer) in self.seen.iter_mut().zip(burst) {
-            *seen = Seen {
-                source,
-                ..Seen::default()
-            };
+    fn read_keys(&self, tables: &Tables, source: Interface, burst: &mut [Buffer], all: &mut [Seen]) {
+        for (seen, buffer) in all.iter_mut().zip(burst) {
+            let mut from = source;
             if source == Interface::UPLINK {
                 match pipeline::decapsulate(tables, buffer) {
-                    Ok(membership) => seen.source = Interface::membership(membership),
+                    Ok(membership) => from = Interface::membership(membership),
                     Err(reason) => {
-                        seen.refused = Some(reason);
+                        *seen = Seen {
+                            source,
+                            refused: Some(reason),
+                            ..Seen::default()
+                        };
                         continue;
                     }
                 }
             }
-            if let Some((key, brief)) = FlowKey::extract(seen.source.get(), buffer.head(), buffer.len()) {
-                seen.hash = self.cache.hash(&key);
-                seen.key = key;
-                seen.length = brief.length;
-                let is_whole = buffer.meta.segmentation.kind == SegmentKind::None;
-                seen.uncut = if is_whole { brief.length } else { 0 };
-                seen.tcp_flags = brief.tcp_flags;
-                seen.plain = true;
-                self.cache.prefetch_tags(seen.hash);
-            }
+            *seen = match FlowKey::extract(from.get(), buffer.head(), buffer.len()) {
+                Some((key, brief)) => {
+                    let hash = self.cache.hash(&key);
+                    self.cache.prefetch_tags(hash);
+                    let is_whole = buffer.meta.segmentation.kind == SegmentKind::None;
+                    Seen {
+                        source: from,
+                        hash,
+                        key,
+                        length: brief.length,
+                        uncut: if is_whole { brief.length } else { 0 },
+                        tcp_flags: brief.tcp_flags,
+                        plain: true,
+                        position: None,
+                        refused: None,
+                    }
+                }
+                None => Seen {
+                    source: from,
+                    ..Seen::default()
+                },
+            };
         }
     }
 
     /// Second step: where the flow may be.
-    fn find_candidates(&mut self, turn: usize) {
-        for seen in self.seen.iter_mut().take(turn).filter(|s| s.plain) {
+    fn find_candidates(&self, all: &mut [Seen]) {
+        for seen in all.iter_mut().filter(|seen| seen.plain) {
             seen.position = self.cache.candidate(seen.hash);
         }
     }
 
     /// Third step: ask for the half of the connection that will be written.
-    fn ask_for_halves(&mut self, connections: &Connections, turn: usize) {
-        for seen in self.seen.iter().take(turn) {
+    fn ask_for_halves(&self, connections: &Connections, all: &[Seen]) {
+        for seen in all {
             let flow = seen
                 .position
                 .and_then(|position| self.cache.at(position, &seen.key));
@@ -214,19 +234,19 @@ impl Worker {
     }
 
     /// Last step: one packet, its verdict.
+    #[inline]
     fn settle(
         &mut self,
         with: &mut Surroundings<'_>,
         source: Interface,
-        index: usize,
+        seen: &Seen,
         buffer: Buffer,
         clock: &mut impl StageClock,
     ) {
-        let seen = self.seen[index];
         if let Some(reason) = seen.refused {
             self.count_drop(source, reason);
         } else if seen.plain {
-            self.hit_or_miss(with, source, &seen, buffer, clock);
+            self.hit_or_miss(with, source, seen, buffer, clock);
         } else {
             clock.lap(Stage::Verdicts);
             self.miss(with, source, seen.source, buffer);

@@ -37,6 +37,8 @@ pub struct Membership {
 
 const ETHERNET: usize = 14;
 const UDP_AND_VXLAN: usize = 16;
+/// Bytes of the header over IPv4.
+const LENGTH_V4: usize = ETHERNET + 20 + UDP_AND_VXLAN;
 
 /// An outer header, compiled once per endpoint: Ethernet, IPv4 or IPv6, UDP, VXLAN (RFC 7348). What differs from packet
 /// to packet is filled in by [`OuterHeader::write`].
@@ -121,28 +123,47 @@ impl OuterHeader {
     /// written as zero: such a frame is a large segment, and whoever cuts it writes them anew.
     #[inline]
     pub fn write(&self, target: &mut [u8], inner: usize, vni: u32, source_port: u16, tos: u8) {
-        let length = self.length();
-        let Some(target) = target.get_mut(..length) else {
-            return;
-        };
-        target.copy_from_slice(&self.bytes[..length]);
-        let udp = length - UDP_AND_VXLAN;
-        let udp_length = u16::try_from(inner + UDP_AND_VXLAN).unwrap_or(0);
-        if length < Self::MAX_LENGTH {
-            let total = u16::try_from(inner + UDP_AND_VXLAN + 20).unwrap_or(0);
-            target[15] = tos;
-            target[16..18].copy_from_slice(&total.to_be_bytes());
-            let mut sum = self.base_sum + u32::from(total) + u32::from(tos);
-            sum = (sum & 0xffff) + (sum >> 16);
-            sum = (sum & 0xffff) + (sum >> 16);
-            target[24..26].copy_from_slice(&(!(sum as u16)).to_be_bytes());
-        } else {
-            target[14] |= tos >> 4;
-            target[15] = tos << 4;
-            target[18..20].copy_from_slice(&udp_length.to_be_bytes());
+        // Of a length known when compiled, so that no copy is a call.
+        if self.length() == LENGTH_V4 {
+            if let (Some(target), Some(bytes)) = (target.first_chunk_mut(), self.bytes.first_chunk()) {
+                *target = *bytes;
+                self.write_v4(target, inner, vni, source_port, tos);
+            }
+        } else if let Some(target) = target.first_chunk_mut() {
+            *target = self.bytes;
+            write_v6(target, inner, vni, source_port, tos);
         }
-        target[udp..udp + 2].copy_from_slice(&source_port.to_be_bytes());
-        target[udp + 4..udp + 6].copy_from_slice(&udp_length.to_be_bytes());
-        target[udp + 12..udp + 16].copy_from_slice(&(vni << 8).to_be_bytes());
     }
+
+    #[inline]
+    fn write_v4(&self, target: &mut [u8; LENGTH_V4], inner: usize, vni: u32, source_port: u16, tos: u8) {
+        let total = u16::try_from(inner + UDP_AND_VXLAN + 20).unwrap_or(0);
+        target[15] = tos;
+        target[16..18].copy_from_slice(&total.to_be_bytes());
+        let mut sum = self.base_sum + u32::from(total) + u32::from(tos);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        target[24..26].copy_from_slice(&(!(sum as u16)).to_be_bytes());
+        let udp_length = u16::try_from(inner + UDP_AND_VXLAN).unwrap_or(0);
+        target[34..36].copy_from_slice(&source_port.to_be_bytes());
+        target[38..40].copy_from_slice(&udp_length.to_be_bytes());
+        target[46..50].copy_from_slice(&(vni << 8).to_be_bytes());
+    }
+}
+
+#[inline]
+fn write_v6(
+    target: &mut [u8; OuterHeader::MAX_LENGTH],
+    inner: usize,
+    vni: u32,
+    source_port: u16,
+    traffic_class: u8,
+) {
+    let udp_length = u16::try_from(inner + UDP_AND_VXLAN).unwrap_or(0).to_be_bytes();
+    target[14] |= traffic_class >> 4;
+    target[15] = traffic_class << 4;
+    target[18..20].copy_from_slice(&udp_length);
+    target[54..56].copy_from_slice(&source_port.to_be_bytes());
+    target[58..60].copy_from_slice(&udp_length);
+    target[66..70].copy_from_slice(&(vni << 8).to_be_bytes());
 }

@@ -47,13 +47,14 @@ impl Lender {
     /// # Safety
     /// The shim has just handed the packet out, and nobody else makes a buffer of it.
     #[inline]
-    pub unsafe fn buffer(&'static self, packet: &Packet) -> Option<Buffer> {
+    pub unsafe fn buffer(&'static self, packet: &Packet) -> Buffer {
         let checksum = match packet.flags & CHECKSUM_GOOD {
             0 => Checksum::Unknown,
             _ => Checksum::Valid,
         };
         let parts = Parts {
-            slot: NonNull::new(packet.slot)?.cast(),
+            // SAFETY: a packet that was handed out has memory.
+            slot: unsafe { NonNull::new_unchecked(packet.slot) }.cast(),
             capacity: packet.capacity,
             start: packet.start,
             head_len: packet.head_len,
@@ -67,7 +68,7 @@ impl Lender {
         // SAFETY: an mbuf's memory is `capacity` bytes (of huge pages, so initialised), ours until released; its
         // fields hold start + head_len <= capacity; the chain is the mbuf's own; the lender lives for ever, and the
         // shim's functions may be called on any thread.
-        Some(unsafe { Buffer::from_parts(parts) })
+        unsafe { Buffer::from_parts(parts) }
     }
 }
 

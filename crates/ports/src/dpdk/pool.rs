@@ -67,7 +67,7 @@ impl Pool {
         // SAFETY: the pool lives; one packet is written.
         match unsafe { (self.environment.shim.take)(self.pool, &raw mut packet, 1) } {
             // SAFETY: the shim has just handed it out.
-            1 => unsafe { self.environment.lender().buffer(&packet) },
+            1 => Some(unsafe { self.environment.lender().buffer(&packet) }),
             _ => None,
         }
     }

@@ -70,11 +70,11 @@ impl ReceiveQueue for DpdkReceive {
             (environment.shim.receive)(self.device.port, self.queue, self.packets.as_mut_ptr(), max)
         };
         let lender = environment.lender();
-        for packet in &self.packets[..usize::from(received)] {
-            self.counters.bytes += packet.len();
-            // SAFETY: the shim has just handed it out.
-            burst.extend(unsafe { lender.buffer(packet) });
-        }
+        let received = received.min(BURST as u16);
+        let packets = &self.packets[..usize::from(received)];
+        self.counters.bytes += packets.iter().map(Packet::len).sum::<u64>();
+        // SAFETY: the shim has just handed them out, and no buffer is made of one twice.
+        burst.extend(packets.iter().map(|packet| unsafe { lender.buffer(packet) }));
         self.counters.packets += u64::from(received);
         Ok(usize::from(received))
     }
@@ -98,14 +98,21 @@ impl ReceiveQueue for DpdkReceive {
     }
 }
 
+/// What waits to be sent together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    /// Frames, one packet each.
+    Frames,
+    /// The packets of one large segment.
+    Segment,
+}
+
 /// The sending side.
 pub(super) struct DpdkTransmit {
     device: Arc<Device>,
     queue: u16,
-    /// Ready to go.
+    /// Ready to go: each a frame, or all of them one large segment.
     packets: Vec<Packet>,
-    /// How many of them there are up to the end of each frame.
-    ends: Vec<u16>,
     bytes: u64,
 }
 
@@ -118,7 +125,6 @@ impl DpdkTransmit {
             device,
             queue,
             packets: Vec::with_capacity(2 * BURST),
-            ends: Vec::with_capacity(BURST),
             bytes: 0,
         }
     }
@@ -148,9 +154,14 @@ impl DpdkTransmit {
             role: device.role,
             frame_max: device.frame_max,
         };
+        let is_segment = frame.meta.segmentation.kind != SegmentKind::None;
+        if is_segment {
+            self.flush(outcome, Batch::Frames);
+        }
         let before = self.packets.len();
         match target.finish(frame, &mut |buffer| self.push(packet_of(buffer))) {
-            Ok(()) => self.ends.push(self.packets.len() as u16),
+            Ok(()) if is_segment => self.flush(outcome, Batch::Segment),
+            Ok(()) => {}
             Err(refused) => {
                 self.take_back(before);
                 match refused {
@@ -170,7 +181,7 @@ impl DpdkTransmit {
         }
     }
 
-    fn flush(&mut self, outcome: &mut TransmitOutcome) {
+    fn flush(&mut self, outcome: &mut TransmitOutcome, batch: Batch) {
         let count = self.packets.len() as u16;
         if count == 0 {
             return;
@@ -183,19 +194,19 @@ impl DpdkTransmit {
             (self.device.environment.shim.transmit)(self.device.port, queue, self.packets.as_ptr(), count)
         };
         drop(held);
-        if sent == count {
-            outcome.sent += self.ends.len() as u32;
-        } else {
-            let whole = self.ends.partition_point(|end| *end <= sent);
-            outcome.sent += whole as u32;
-            outcome.dropped_full += (self.ends.len() - whole) as u32;
+        let (frames, whole) = match batch {
+            Batch::Frames => (count, sent),
+            Batch::Segment => (1, u16::from(sent == count)),
+        };
+        outcome.sent += u32::from(whole);
+        outcome.dropped_full += u32::from(frames - whole);
+        if sent < count {
             let lost = self.packets.iter().skip(usize::from(sent));
             self.bytes -= lost.map(Packet::len).sum::<u64>();
         }
         outcome.sent_bytes += self.bytes;
         self.bytes = 0;
         self.packets.clear();
-        self.ends.clear();
     }
 }
 
@@ -216,13 +227,12 @@ impl TransmitQueue for DpdkTransmit {
                 outcome.dropped_unsupported += 1;
             } else {
                 self.push(packet_of(frame));
-                self.ends.push(self.packets.len() as u16);
             }
             if self.packets.len() >= BURST {
-                self.flush(&mut outcome);
+                self.flush(&mut outcome, Batch::Frames);
             }
         }
-        self.flush(&mut outcome);
+        self.flush(&mut outcome, Batch::Frames);
         outcome
     }
 }
