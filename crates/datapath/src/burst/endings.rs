@@ -18,6 +18,9 @@ pub const PER_MILLISECOND: u32 = 20;
 const ROOM: usize = 1 << 16;
 /// Used from the beginning: the first packets after a change do not wait for the kernel's memory.
 const READY: usize = 1 << 14;
+/// [`PER_MILLISECOND`], and how long nothing is taken out after very many were found: as if so many were.
+const EACH: i32 = PER_MILLISECOND as i32;
+const DEBT: i32 = 4 * EACH;
 /// So many are asked for from memory together.
 const BATCH: usize = 16;
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -29,8 +32,8 @@ pub(super) struct Endings {
     /// The tables' count of changes by which they were ended.
     changes: u64,
     millisecond: u64,
-    /// What is left in it.
-    left: u32,
+    /// What is left in it; below zero: taken ahead by those that were found.
+    left: i32,
 }
 
 impl Default for Endings {
@@ -42,7 +45,7 @@ impl Default for Endings {
             pending,
             changes: 0,
             millisecond: 0,
-            left: PER_MILLISECOND,
+            left: EACH,
         }
     }
 }
@@ -65,7 +68,7 @@ impl Endings {
     pub(super) fn add(&mut self, connection: ConnectionId, environment: &Environment<'_>) {
         self.changes = environment.tables.witnesses().changes();
         self.begin(environment.now);
-        self.left = self.left.saturating_sub(1);
+        self.left = (self.left - 1).max(-DEBT);
         if self.pending.len() == ROOM {
             environment.connections.close(connection, CloseReason::Withdrawn);
         } else {
@@ -85,16 +88,17 @@ impl Endings {
     fn work_off_some(&mut self, environment: &Environment<'_>) {
         self.begin(environment.now);
         while self.left > 0 && !self.pending.is_empty() {
-            let ended = self.take_out(self.left as usize, environment.connections);
-            self.left -= ended.min(self.left);
+            self.left -= self.take_out(self.left as usize, environment.connections);
         }
     }
 
-    /// A new millisecond has all of its room.
+    /// Each millisecond brings its room; what an earlier one left over is gone.
     fn begin(&mut self, now: u64) {
-        let millisecond = now / MILLISECOND_NS;
-        if millisecond != self.millisecond {
-            (self.millisecond, self.left) = (millisecond, PER_MILLISECOND);
+        let passed = (now / MILLISECOND_NS).saturating_sub(self.millisecond);
+        if passed > 0 {
+            let brought = EACH.saturating_mul(passed.min(16) as i32);
+            self.left = (self.left.min(0) + brought).min(EACH);
+            self.millisecond += passed;
         }
     }
 
@@ -107,12 +111,12 @@ impl Endings {
     }
 
     /// Takes out some, at most [`BATCH`]; says how many were still there. Most are found twice, by either direction.
-    fn take_out(&mut self, most: usize, connections: &Connections) -> u32 {
+    fn take_out(&mut self, most: usize, connections: &Connections) -> i32 {
         let batch = self.pending.len().min(most).min(BATCH);
         let ids = self.pending.iter().take(batch);
         ids.for_each(|id| connections.prefetch_entry(*id));
         let ids = self.pending.drain(..batch);
-        ids.map(|id| u32::from(connections.close(id, CloseReason::Withdrawn)))
+        ids.map(|id| i32::from(connections.close(id, CloseReason::Withdrawn)))
             .sum()
     }
 }
