@@ -1,6 +1,6 @@
 //! What there is to measure: one line a bench.
 
-use crate::dpdk::figures;
+use crate::dpdk::{figures, stages};
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::{hit, instructions, rule_change, scaling};
@@ -82,5 +82,10 @@ pub const BENCHES: &[Bench] = &[
         name: "dpdk_two_workers",
         figures: &["two_workers_vs_one_dpdk"],
         run: figures::two_workers,
+    },
+    Bench {
+        name: "dpdk_stages",
+        figures: &["dpdk_cycles_by_stage"],
+        run: stages::run,
     },
 ];

@@ -17,6 +17,7 @@ pub mod results;
 pub mod rig;
 pub mod rounds;
 pub mod scene;
+pub mod stages;
 pub mod testpmd;
 pub mod traffic;
 pub mod undo;

@@ -1,6 +1,7 @@
 //! `anet-vswitch` on DPDK devices.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anet_lab::{Vswitch, output_of};
@@ -26,39 +27,51 @@ impl Program for Ours {
     }
 
     fn start(&self, rig: &Rig, task: Task, workers: u32) -> Result<Running, BenchError> {
-        let program = Vswitch::program().map_err(|error| BenchError::Missing(error.to_string()))?;
-        let help = output_of(Command::new(&program).args(["run", "--help"]))?;
-        if !help.contains("--eal") {
-            return Err(BenchError::Missing(
-                "this anet-vswitch has no DPDK ports".to_owned(),
-            ));
-        }
-        let session = rig.session(&Traffic::paused(workers))?;
-        let folder = rig.fresh_folder("ours")?;
-        let file = |name: &str| folder.join(name);
-        let plan = file("plan.yaml");
-        std::fs::write(&plan, plan_text(task)).map_err(BenchError::system("write the plan"))?;
-        let namespace = rig.namespace()?;
-        let mut command = namespace.command(&program);
-        command.envs(session.environment());
-        command.arg("run").arg("--plan").arg(&plan);
-        command.arg("--control").arg(file("control.sock"));
-        command.arg("--connections").arg(file("connections"));
-        command.args(["--connection-capacity", &CONNECTIONS.to_string()]);
-        command.args(["--flows", &FLOWS.to_string()]);
-        command.args(["--workers", &workers.to_string()]);
-        command.args(["--processors", &processors(workers), "--polling", "always"]);
-        command.arg(format!("--eal={}", session.eal().join(" ")));
-        let mut running = Running {
-            process: rig.spawn("anet-vswitch", command)?,
-            others: Vec::new(),
-            session,
-            variants: Vec::new(),
-            namespace,
-        };
-        running.wait()?;
-        Ok(running)
+        launch(rig, task, workers, &[]).map(|(running, _)| running)
     }
+}
+
+/// Starts it with `further` arguments; its control socket beside it.
+pub fn launch(
+    rig: &Rig,
+    task: Task,
+    workers: u32,
+    further: &[&str],
+) -> Result<(Running, PathBuf), BenchError> {
+    let program = Vswitch::program().map_err(|error| BenchError::Missing(error.to_string()))?;
+    let help = output_of(Command::new(&program).args(["run", "--help"]))?;
+    if !help.contains("--eal") {
+        return Err(BenchError::Missing(
+            "this anet-vswitch has no DPDK ports".to_owned(),
+        ));
+    }
+    let session = rig.session(&Traffic::paused(workers))?;
+    let folder = rig.fresh_folder("ours")?;
+    let file = |name: &str| folder.join(name);
+    let plan = file("plan.yaml");
+    std::fs::write(&plan, plan_text(task)).map_err(BenchError::system("write the plan"))?;
+    let namespace = rig.namespace()?;
+    let mut command = namespace.command(&program);
+    command.envs(session.environment());
+    command.arg("run").arg("--plan").arg(&plan);
+    command.arg("--control").arg(file("control.sock"));
+    command.arg("--connections").arg(file("connections"));
+    command.args(["--connection-capacity", &CONNECTIONS.to_string()]);
+    command.args(["--flows", &FLOWS.to_string()]);
+    command.args(["--workers", &workers.to_string()]);
+    command.args(["--processors", &processors(workers), "--polling", "always"]);
+    command
+        .arg(format!("--eal={}", session.eal().join(" ")))
+        .args(further);
+    let mut running = Running {
+        process: rig.spawn("anet-vswitch", command)?,
+        others: Vec::new(),
+        session,
+        variants: Vec::new(),
+        namespace,
+    };
+    running.wait()?;
+    Ok((running, file("control.sock")))
 }
 
 /// The first worker on processor 1, as the peers' one; another one on processor 0 where there are two processors only.
