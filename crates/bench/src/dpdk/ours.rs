@@ -1,7 +1,7 @@
 //! `anet-vswitch` on DPDK devices.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anet_lab::{Vswitch, output_of};
@@ -45,6 +45,10 @@ pub fn launch(
             "this anet-vswitch has no DPDK ports".to_owned(),
         ));
     }
+    if !has_shim(&program) {
+        let what = "this anet-vswitch was built without DPDK (`apt-get install libdpdk-dev`, `make build`)";
+        return Err(BenchError::Missing(what.to_owned()));
+    }
     let session = rig.session(&Traffic::paused(workers))?;
     let folder = rig.fresh_folder("ours")?;
     let file = |name: &str| folder.join(name);
@@ -72,6 +76,20 @@ pub fn launch(
     };
     running.wait()?;
     Ok((running, file("control.sock")))
+}
+
+/// Whether `make build` made what the program loads for DPDK.
+fn has_shim(program: &Path) -> bool {
+    let folder = program.ancestors().nth(2).map(|target| target.join("dpdk"));
+    let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
+    let names = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name());
+    names
+        .into_iter()
+        .any(|name| name.to_string_lossy().starts_with("libanet-dpdk-"))
 }
 
 /// The first worker on processor 1, as the peers' one; another one on processor 0 where there are two processors only.

@@ -170,26 +170,10 @@ impl Daemon {
 
     fn worker_counters(&self) -> Vec<WorkerCounters> {
         let activity = self.workers.activity().zip(self.workers.stage_cycles());
-        let workers = self.workers.counters().zip(activity).enumerate();
-        let record =
-            |(worker, (counters, ((bursts, sleeps), stages))): (usize, (&_, ((u64, u64), &StageCycles)))| {
-                let counters: &anet_datapath::counters::WorkerCounters = counters;
-                let (hits, misses) = (counters.hits.get(), counters.misses.get());
-                let rechecks = counters.rechecks.get();
-                WorkerCounters {
-                    worker: worker as u32,
-                    bursts,
-                    packets: hits + misses + rechecks,
-                    hits,
-                    misses,
-                    sleeps,
-                    panics: counters.panics.get(),
-                    revalidations: counters.revalidations.get(),
-                    rechecks,
-                    stages: stages_of(stages),
-                }
-            };
-        workers.map(record).collect()
+        let workers = (0..).zip(self.workers.counters()).zip(activity);
+        workers
+            .map(|((worker, counters), (activity, stages))| worker_record(worker, counters, activity, stages))
+            .collect()
     }
 
     fn table_sizes(&self) -> Vec<TableSize> {
@@ -343,6 +327,28 @@ fn report(trace: Trace) -> TraceReport {
     TraceReport {
         steps: steps.collect(),
         verdict,
+    }
+}
+
+fn worker_record(
+    worker: u32,
+    counters: &anet_datapath::counters::WorkerCounters,
+    (bursts, sleeps): (u64, u64),
+    stages: &StageCycles,
+) -> WorkerCounters {
+    let (hits, misses) = (counters.hits.get(), counters.misses.get());
+    let rechecks = counters.rechecks.get();
+    WorkerCounters {
+        worker,
+        bursts,
+        packets: hits + misses + rechecks,
+        hits,
+        misses,
+        sleeps,
+        panics: counters.panics.get(),
+        revalidations: counters.revalidations.get(),
+        rechecks,
+        stages: stages_of(stages),
     }
 }
 
