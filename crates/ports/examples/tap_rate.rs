@@ -1,12 +1,16 @@
-//! Prints how many packets and bytes a TAP moves on one core, read and written, small and large. Needs root; makes a
-//! network namespace of its own and removes it.
+//! Prints how many packets and bytes a TAP moves on one core, read and written, small and large, and what is left of that
+//! for TCP between two TAPs with nothing but the copying in between: no switch of this kind can be faster. Needs root, and
+//! `iperf3` for the last part; makes network namespaces of its own and removes them.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anet_memory::buffer::{Checksum, Pool, SegmentKind, Segmentation};
 use anet_ports::kernel::tap::{Tap, TapSettings};
+use anet_ports::kernel::wait::Waiter;
 use anet_ports::{Port, PortError};
 
 struct Namespace(String);
@@ -93,6 +97,70 @@ fn read(tap: &mut Tap, namespace: &str, payload: usize) -> Result<(), PortError>
     Ok(())
 }
 
+/// TCP of `iperf3` between two guests, whose packets one thread reads here and writes there.
+fn forward(mut taps: [Tap; 2], namespaces: [&str; 2]) -> Result<(), PortError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&stop);
+    let copying = std::thread::spawn(move || -> Result<(), PortError> {
+        let (pool, waiter) = (Pool::default(), Waiter::new().expect("an epoll descriptor"));
+        let mut queues = Vec::new();
+        for (token, tap) in (0..).zip(&mut taps) {
+            let queue = (tap.receive_queue(0)?, tap.transmit_queue()?);
+            let descriptor = queue.0.wait_descriptor().expect("a TAP has one");
+            waiter.add(descriptor, token).expect("one more descriptor");
+            queues.push(queue);
+        }
+        let (mut ready, mut burst) = (Vec::new(), Vec::with_capacity(32));
+        while !ended.load(Ordering::Relaxed) {
+            _ = waiter.wait(Some(Duration::from_millis(100)), &mut ready);
+            for from in ready.iter().map(|token| *token as usize) {
+                queues[from].0.receive(&pool, &mut burst, 32)?;
+                _ = queues[1 - from].1.transmit(&mut burst);
+            }
+        }
+        Ok(())
+    });
+    let run = |namespace: &str, arguments: &str| {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace, "iperf3"]);
+        command
+            .args(arguments.split_whitespace())
+            .stdout(Stdio::piped())
+            .spawn()
+    };
+    if let Ok(mut server) = run(namespaces[1], "-s -1") {
+        std::thread::sleep(Duration::from_millis(300));
+        let client = run(namespaces[0], "-c 10.9.0.2 -t 3 -C cubic -f g");
+        let output = client.and_then(std::process::Child::wait_with_output);
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let text = text.unwrap_or_default();
+        let line = text.lines().find(|line| line.ends_with("receiver"));
+        println!("TCP between two TAPs: {}", line.unwrap_or("iperf3 failed"));
+        _ = (server.kill(), server.wait());
+    }
+    stop.store(true, Ordering::Relaxed);
+    copying.join().expect("the copying does not panic")
+}
+
+/// Two guests on a TAP each.
+fn forward_between(namespaces: [&str; 2]) -> Result<(), PortError> {
+    let open = |number: usize| {
+        let namespace = namespaces[number];
+        let tap = Tap::open(&TapSettings {
+            namespace: Some(PathBuf::from(format!("/run/netns/{namespace}"))),
+            mtu: Some(1450),
+            ..TapSettings::named("tap1")
+        })?;
+        ip(&format!(
+            "-n {namespace} addr add 10.9.0.{}/24 dev tap1",
+            number + 1
+        ));
+        ip(&format!("-n {namespace} link set tap1 up"));
+        Ok(tap)
+    };
+    forward([open(0)?, open(1)?], namespaces)
+}
+
 fn main() -> Result<(), PortError> {
     let namespace = Namespace(format!("anet-tap-rate-{}", std::process::id()));
     let name = namespace.0.clone();
@@ -119,5 +187,8 @@ fn main() -> Result<(), PortError> {
     write(&mut tap, 64)?;
     write(&mut tap, 65_000)?;
     read(&mut tap, &name, 22)?;
-    read(&mut tap, &name, 64_000)
+    read(&mut tap, &name, 64_000)?;
+    let other = Namespace(format!("{name}-b"));
+    ip(&format!("netns add {}", other.0));
+    forward_between([&name, &other.0])
 }

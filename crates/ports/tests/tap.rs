@@ -125,6 +125,42 @@ fn what_the_guest_hands_over_says_what_it_is() {
 }
 
 #[test]
+fn a_burst_of_large_packets_ends_early_and_the_rest_is_reported_again() {
+    if skipped("a_burst_of_large_packets_ends_early_and_the_rest_is_reported_again") {
+        return;
+    }
+    let (namespace, mut tap) = guest("10.9.6.1");
+    namespace.run("ip neigh add 10.9.6.2 lladdr 02:00:00:00:00:22 dev tap0 nud permanent");
+    namespace.run("ip link set tap0 mtu 65000");
+    let mut queue = tap.receive_queue(0).unwrap();
+    let waiter = Waiter::new().unwrap();
+    waiter.add(queue.wait_descriptor().unwrap(), 7).unwrap();
+    let sender = namespace.inside(|| std::net::UdpSocket::bind("10.9.6.1:0").unwrap());
+    let sent = 8;
+    for number in 0..sent {
+        sender.send_to(&[number; 60_000], "10.9.6.2:9").unwrap();
+    }
+    let (pool, mut ready) = (Pool::default(), Vec::new());
+    let (mut bursts, mut numbers) = (Vec::new(), Vec::<u8>::new());
+    while numbers.len() < usize::from(sent) {
+        waiter.wait(Some(Duration::from_secs(5)), &mut ready).unwrap();
+        assert_eq!(ready, [7], "what is left is reported");
+        let mut burst = Vec::new();
+        bursts.push(queue.receive(&pool, &mut burst, 32).unwrap());
+        numbers.extend(
+            burst
+                .iter()
+                .filter_map(|packet| packet.chain_slices().last()?.last().copied()),
+        );
+    }
+    assert!(numbers == (0..sent).collect::<Vec<_>>(), "{numbers:?}");
+    assert!(
+        bursts.iter().all(|packets| *packets <= 3),
+        "three are more than a cache should hold: {bursts:?}"
+    );
+}
+
+#[test]
 fn with_an_empty_pool_packets_are_dropped_counted_and_taken_off() {
     if skipped("with_an_empty_pool_packets_are_dropped_counted_and_taken_off") {
         return;
