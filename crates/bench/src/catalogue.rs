@@ -56,7 +56,7 @@ pub const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "tcp_across",
-        figures: &["tcp_vs_linux_vxlan_sockets"],
+        figures: &["tcp_vs_linux_vxlan_sockets", "tcp_vs_linux_vxlan_tunnel_gso"],
         run: tcp::across,
     },
     Bench {

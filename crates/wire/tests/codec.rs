@@ -197,6 +197,8 @@ fn counters() -> Counters {
             refused: 3,
             icmp_errors: 4,
             trains_cut: 5,
+            whole: 6,
+            whole_refused: 7,
             segments: true,
             merges: false,
         }),

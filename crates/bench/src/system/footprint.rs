@@ -27,7 +27,7 @@ const TICKS: f64 = 100.0;
 
 /// Measures both.
 pub fn run() -> Result<Vec<Figure>, BenchError> {
-    let fabric = two_hosts(&MORE)?;
+    let fabric = two_hosts(&MORE, &[])?;
     let vswitch = fabric.vswitch("host-a");
     let (from, (to, address)) = (guest(&fabric, "blue-11").0, guest(&fabric, "blue-12"));
     let sink = to.enter(|| UdpSocket::bind(socket(address, 9_999)))?;

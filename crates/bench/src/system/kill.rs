@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Measures both. Paced UDP, a packet each millisecond, and 1,000 TCP connections from a guest of one host to a guest of the
 /// other, whose switch is killed; loose pick-up is off, so a connection that was forgotten is dead.
 pub fn run() -> Result<Vec<Figure>, BenchError> {
-    let mut fabric = two_hosts(&[])?;
+    let mut fabric = two_hosts(&[], &[])?;
     let mut connections = connect(&fabric)?;
     let mut gaps = Vec::new();
     for _ in 0..KILLS {

@@ -23,8 +23,8 @@ impl From<LabError> for BenchError {
 }
 
 /// Two hosts; `blue-11` and `blue-12` on the first, `blue-13` on the second; `more` further guests on the first. All may
-/// receive any TCP and UDP. Every guest has its address.
-fn two_hosts(more: &[(&'static str, u8)]) -> Result<Fabric, BenchError> {
+/// receive any TCP and UDP. Every guest has its address. `arguments` are the daemons'.
+fn two_hosts(more: &[(&'static str, u8)], arguments: &[&str]) -> Result<Fabric, BenchError> {
     if !is_root() {
         let what = "root is needed, for network namespaces: sudo make bench";
         return Err(BenchError::Missing(what.to_owned()));
@@ -38,7 +38,7 @@ fn two_hosts(more: &[(&'static str, u8)]) -> Result<Fabric, BenchError> {
         number: *number,
     }));
     let mut fabric = Fabric::build(layout, plan_text::to_text)?;
-    fabric.start(&[])?;
+    fabric.start(arguments)?;
     for (_, address) in fabric.configure_by_dhcp(|guest| guest.dhcp4()) {
         address?;
     }

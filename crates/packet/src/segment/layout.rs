@@ -109,7 +109,7 @@ impl Layout {
     }
 
     /// The pseudo header's sum but for the length, which is to be added; 0 where `head` is not what was parsed.
-    pub(super) fn pseudo_header(&self, head: &[u8]) -> u64 {
+    pub fn pseudo_header(&self, head: &[u8]) -> u64 {
         let (at, length) = match self.network {
             Network::V4 => (self.network_at + 12, 8),
             Network::V6 => (self.network_at + 8, 32),

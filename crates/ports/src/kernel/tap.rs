@@ -372,7 +372,8 @@ pub fn remove(namespace: Option<&Path>, name: &str, identity: TapIdentity) -> Re
 /// How interfaces are made and attached to.
 const FLAGS: libc::c_int = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
 
-fn tun() -> io::Result<File> {
+/// The clone device, not attached to an interface yet.
+pub(super) fn tun() -> io::Result<File> {
     let mut options = OpenOptions::new();
     options
         .read(true)
@@ -402,7 +403,7 @@ fn attach(name: &str) -> Result<(File, Interfaces), PortError> {
 }
 
 /// Attaches, giving a holder that was killed a moment ago the time to let go.
-fn attach_patiently(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
+pub(super) fn attach_patiently(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
     let mut patience = GRACE;
     loop {
         match attach_as(file, name, flags) {
@@ -415,7 +416,7 @@ fn attach_patiently(file: &File, name: &str, flags: libc::c_int) -> io::Result<(
     }
 }
 
-fn attach_as(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
+pub(super) fn attach_as(file: &File, name: &str, flags: libc::c_int) -> io::Result<()> {
     let mut request = request(name)?;
     request.ifr_ifru.ifru_flags = flags as libc::c_short;
     InterfaceRequest::ATTACH.call(file.as_fd(), &mut request)?;
@@ -439,7 +440,7 @@ fn set_up(file: &File) -> io::Result<libc::c_uint> {
 }
 
 /// A request whose argument is the value itself.
-fn set_value(file: &File, request: libc::Ioctl, value: libc::c_ulong) -> io::Result<()> {
+pub(super) fn set_value(file: &File, request: libc::Ioctl, value: libc::c_ulong) -> io::Result<()> {
     // SAFETY: the requests passed here (persistence, offloads) take a number and touch no memory of ours.
     match unsafe { libc::ioctl(file.as_raw_fd(), request, value) } {
         -1 => Err(io::Error::last_os_error()),
@@ -448,7 +449,7 @@ fn set_value(file: &File, request: libc::Ioctl, value: libc::c_ulong) -> io::Res
 }
 
 /// A request whose argument points to an int that is read.
-fn set_through(file: &File, request: libc::Ioctl, value: libc::c_int) -> io::Result<()> {
+pub(super) fn set_through(file: &File, request: libc::Ioctl, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the requests passed here (header size, byte order, carrier) read one int.
     match unsafe { libc::ioctl(file.as_raw_fd(), request, &raw const value) } {
         -1 => Err(io::Error::last_os_error()),

@@ -11,40 +11,63 @@
 //! datagrams go out by one of several sockets, chosen by the outer source port: the underlay's equal-cost paths and
 //! the receiver's queues see different flows as different source ports (RFC 7348, 4.1).
 //!
-//! It needs nothing of the kernel but UDP; UDP_SEGMENT and UDP_GRO make it fast and are probed. Which endpoints may
+//! Where the kernel can cut segments behind a tunnel (Linux 6.17), large TCP segments leave whole instead, through an uplink
+//! TAP ([`tap`]), from the same source port; all else stays with the sockets, which tell of what cannot be sent.
+//!
+//! It needs nothing of the kernel but UDP; UDP_SEGMENT, UDP_GRO and the uplink TAP make it fast and are probed. Which endpoints may
 //! send, and what a VXLAN header may say, is judged by the data plane, not here.
 
 mod message;
 pub(crate) mod outer;
+mod paths;
 pub(crate) mod pieces;
 mod queue;
 mod readiness;
 mod receive;
+mod redirect;
 mod row;
 mod send;
 mod socket;
 mod sum;
+mod tap;
+mod trial;
 mod underlay;
+mod whole;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use anet_packet::segment::PACKET_MAX;
 use anet_packet::vxlan;
 
 use super::netns;
+use super::tap::TapIdentity;
 use crate::port::{Capabilities, Port, PortError, ReceiveQueue, TransmitQueue};
+use paths::Paths;
 use receive::UplinkReceive;
 use send::UplinkTransmit;
 use socket::{Role, Socket};
+use tap::UplinkTap;
 
 /// Sending sockets without another wish.
 pub const SENDERS: usize = 16;
 /// The most sending sockets, and the most receive queues.
 pub const SOCKETS_MAX: usize = 256;
+
+/// How large TCP segments are to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LargeSegments {
+    /// Cut here, over the sockets, until [`Uplink::try_tap`] has found that they can leave whole.
+    #[default]
+    Auto,
+    /// Cut here, over the sockets.
+    Sockets,
+    /// Whole, through an uplink TAP. Where that does not work the uplink does not open.
+    Tap,
+}
 
 /// How an uplink is to be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +85,12 @@ pub struct UplinkSettings {
     /// Outer packets must not be fragmented on their way: one that is too big is dropped and counted. Without it, the
     /// sending host and IPv4 routers fragment.
     pub dont_fragment: bool,
+    /// How large TCP segments leave.
+    pub large_segments: LargeSegments,
 }
 
 impl UplinkSettings {
-    /// The usual uplink of a tunnel endpoint address.
+    /// The usual uplink of a tunnel endpoint address, over sockets alone.
     pub fn new(address: IpAddr) -> Self {
         Self {
             address,
@@ -74,6 +99,7 @@ impl UplinkSettings {
             senders: SENDERS,
             receive_queues: 1,
             dont_fragment: true,
+            large_segments: LargeSegments::Sockets,
         }
     }
 }
@@ -100,6 +126,10 @@ pub struct UplinkStatistics {
     pub icmp_errors: u64,
     /// Trains that were sent as single datagrams, because the kernel did not take them whole.
     pub trains_cut: u64,
+    /// Large segments that left whole, through the uplink TAP.
+    pub whole: u64,
+    /// Large segments that the uplink TAP refused, and that were cut instead. For a second after one, all are.
+    pub whole_refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +139,8 @@ struct Counters {
     refused: AtomicU64,
     icmp_errors: AtomicU64,
     trains_cut: AtomicU64,
+    whole: AtomicU64,
+    whole_refused: AtomicU64,
 }
 
 impl Counters {
@@ -128,6 +160,14 @@ impl Counters {
         }
     }
 
+    fn add_whole(&self, sent: u32, refused: u32) {
+        for (counter, n) in [(&self.whole, sent), (&self.whole_refused, refused)] {
+            if n != 0 {
+                counter.fetch_add(u64::from(n), Relaxed);
+            }
+        }
+    }
+
     fn add_icmp_error(&self) {
         self.icmp_errors.fetch_add(1, Relaxed);
     }
@@ -140,6 +180,8 @@ struct UplinkSockets {
     receive: Vec<Socket>,
     send: Vec<Socket>,
     offloads: UplinkOffloads,
+    /// Where large segments leave whole, once it is known that they can.
+    tap: OnceLock<UplinkTap>,
     counters: Counters,
 }
 
@@ -180,6 +222,7 @@ pub struct Uplink {
     sockets: Arc<UplinkSockets>,
     leases: Vec<Weak<()>>,
     mtu: u32,
+    settings: UplinkSettings,
 }
 
 impl Uplink {
@@ -198,12 +241,62 @@ impl Uplink {
             sockets: Arc::new(sockets),
             leases,
             mtu,
+            settings: settings.clone(),
         })
     }
 
     /// What the kernel does for it.
     pub fn offloads(&self) -> UplinkOffloads {
         self.sockets.offloads
+    }
+
+    /// The interface that large segments leave through whole; `None` where they are cut here.
+    pub fn whole_through(&self) -> Option<&str> {
+        self.sockets.tap.get().map(UplinkTap::name)
+    }
+
+    /// Which interface that is; `None` also where this kernel cannot tell it from others.
+    pub fn tap_identity(&self) -> Option<TapIdentity> {
+        self.sockets.tap.get()?.identity()
+    }
+
+    /// Lets the uplink TAP stay when the last of this port and its queues goes, so that the next uplink of this endpoint finds
+    /// it. One that is new goes with them until then.
+    pub fn keep_tap(&self) -> Result<(), PortError> {
+        let kept = self.sockets.tap.get().map_or(Ok(()), UplinkTap::keep);
+        kept.map_err(|source| PortError::Refused {
+            port: self.sockets.name.clone(),
+            what: "make the uplink TAP persistent",
+            source,
+            advice: "is it still there? It is made anew when the switch is started again",
+        })
+    }
+
+    /// Finds out whether large segments can leave whole, and lets them from then on; packets need not wait for it. `tell` gets
+    /// the interface that they leave through, or why they do not. For [`LargeSegments::Auto`].
+    pub fn try_tap(&self, tell: impl FnOnce(Result<&str, String>) + Send + 'static) -> io::Result<()> {
+        let sockets = Arc::downgrade(&self.sockets);
+        let settings = self.settings.clone();
+        let body = move || {
+            let opened = open_tap(&settings);
+            // Closed meanwhile: nobody wants to know.
+            let Some(sockets) = sockets.upgrade() else {
+                return;
+            };
+            match opened {
+                Ok(tap) => tell(Ok(sockets.tap.get_or_init(|| tap).name())),
+                Err(why) => tell(Err(why)),
+            }
+        };
+        let named = std::thread::Builder::new().name("uplink TAP".to_owned());
+        named.spawn(body).map(drop)
+    }
+
+    /// Lets an uplink TAP that was kept go away with the last of this port and its queues.
+    pub fn remove_tap_when_dropped(&self) {
+        if let Some(tap) = self.sockets.tap.get() {
+            tap.remove_when_dropped();
+        }
     }
 
     /// What it has seen of its underlay.
@@ -214,6 +307,8 @@ impl Uplink {
             refused,
             icmp_errors,
             trains_cut,
+            whole,
+            whole_refused,
         } = &self.sockets.counters;
         UplinkStatistics {
             too_big: too_big.load(Relaxed),
@@ -221,6 +316,8 @@ impl Uplink {
             refused: refused.load(Relaxed),
             icmp_errors: icmp_errors.load(Relaxed),
             trains_cut: trains_cut.load(Relaxed),
+            whole: whole.load(Relaxed),
+            whole_refused: whole_refused.load(Relaxed),
         }
     }
 }
@@ -265,8 +362,25 @@ impl Port for Uplink {
 
     /// All transmit queues share the sockets, so that a flow keeps its source port whichever worker sends it.
     fn transmit_queue(&mut self) -> Result<Box<dyn TransmitQueue>, PortError> {
-        Ok(Box::new(UplinkTransmit::new(Arc::clone(&self.sockets))))
+        let sockets = Arc::clone(&self.sockets);
+        if self.settings.large_segments == LargeSegments::Sockets {
+            return Ok(Box::new(UplinkTransmit::new(sockets, None)));
+        }
+        let name = &sockets.name;
+        let invalid = |error: netns::NamespaceError| PortError::Invalid {
+            port: name.clone(),
+            what: error.to_string(),
+        };
+        let open = || Paths::new(self.settings.address);
+        let paths = netns::inside(self.settings.namespace.as_deref(), open).map_err(invalid)?;
+        let paths = paths.map_err(|source| bind_error(name, source))?;
+        Ok(Box::new(UplinkTransmit::new(sockets, Some(paths))))
     }
+}
+
+/// The name of the uplink TAP of a tunnel endpoint.
+pub fn tap_name(local: SocketAddr) -> String {
+    tap::name_of(local)
 }
 
 fn check(settings: &UplinkSettings, name: &str) -> Result<(), PortError> {
@@ -306,15 +420,35 @@ fn open_all(settings: &UplinkSettings, name: &str) -> Result<(UplinkSockets, u32
     for socket in &send {
         offloads.segment &= prepare_send(socket, settings).map_err(refused)?;
     }
-    let name = name.to_owned();
+    let tap = OnceLock::new();
+    if settings.large_segments == LargeSegments::Tap {
+        let opened = UplinkTap::open(SocketAddr::new(settings.address, settings.udp_port));
+        _ = tap.set(opened.map_err(|why| not_whole(name, &why))?);
+    }
     let sockets = UplinkSockets {
-        name,
+        name: name.to_owned(),
         receive,
         send,
         offloads,
+        tap,
         counters: Counters::default(),
     };
     Ok((sockets, underlay::mtu_of(settings.address)))
+}
+
+fn not_whole(name: &str, why: &tap::NotWhole) -> PortError {
+    PortError::Invalid {
+        port: name.to_owned(),
+        what: format!("large segments cannot leave whole: {why}; or let it use sockets alone"),
+    }
+}
+
+/// The uplink TAP, or why there is none.
+fn open_tap(settings: &UplinkSettings) -> Result<UplinkTap, String> {
+    let local = SocketAddr::new(settings.address, settings.udp_port);
+    let opened = netns::inside(settings.namespace.as_deref(), || UplinkTap::open(local));
+    let opened = opened.map_err(|error| error.to_string())?;
+    opened.map_err(|why| why.to_string())
 }
 
 fn open_receive(settings: &UplinkSettings) -> io::Result<Vec<Socket>> {

@@ -9,3 +9,4 @@ mod linux;
 mod packets;
 mod tcp;
 mod underlay;
+mod whole;

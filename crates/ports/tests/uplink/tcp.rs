@@ -11,7 +11,7 @@ use anet_lab::{KernelVxlan, Namespace, wire};
 use anet_memory::buffer::{Buffer, Pool, SegmentKind};
 use anet_packet::addr::{Mac, Vni};
 use anet_ports::kernel::tap::{Tap, TapSettings};
-use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
+use anet_ports::kernel::uplink::{LargeSegments, Uplink, UplinkSettings};
 use anet_ports::{Port, ReceiveQueue, TransmitQueue};
 
 const OURS: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -89,12 +89,14 @@ struct Fabric {
     peer: Namespace,
     host: JoinHandle<Seen>,
     stop: Arc<AtomicBool>,
+    uplink: Uplink,
     _tap: Tap,
     _wire: Namespace,
 }
 
 impl Fabric {
-    fn new(six: bool) -> Self {
+    /// `None`, with the reason printed, where segments are to leave whole and cannot.
+    fn new(test: &str, six: bool, large_segments: LargeSegments) -> Option<Self> {
         let names = ["host", "peer", "guest"].map(|role| Namespace::new(role).unwrap());
         let [under, peer, guest] = names;
         wire::direct((&under, "under"), (&peer, "under")).unwrap();
@@ -136,9 +138,14 @@ impl Fabric {
         guest.add_address("eth0", "fd00::1/64").unwrap();
         let settings = UplinkSettings {
             namespace: Some(under.path()),
+            large_segments,
             ..UplinkSettings::new(ours.parse().unwrap())
         };
-        let mut uplink = Uplink::open(&settings).unwrap();
+        if let Some(why) = crate::whole::missing(&settings) {
+            anet_lab::skip(test, &why);
+            return None;
+        }
+        let mut uplink = crate::underlay::open(&settings);
         let host = Host {
             guest: (tap.receive_queue(0).unwrap(), tap.transmit_queue().unwrap()),
             uplink: (uplink.receive_queue(0).unwrap(), uplink.transmit_queue().unwrap()),
@@ -147,20 +154,21 @@ impl Fabric {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
         let host = std::thread::spawn(move || host.run(&asked));
-        Self {
+        Some(Self {
             guest,
             peer,
             host,
             stop,
+            uplink,
             _tap: tap,
             _wire: under,
-        }
+        })
     }
 
-    /// Ends the loop, and says what it saw.
-    fn finish(self) -> Seen {
+    /// Ends the loop, and says what it saw, and how many segments left whole.
+    fn finish(self) -> (Seen, u64) {
         self.stop.store(true, Relaxed);
-        self.host.join().unwrap()
+        (self.host.join().unwrap(), self.uplink.statistics().whole)
     }
 }
 
@@ -198,30 +206,57 @@ fn transfer(from: &Namespace, to: &Namespace, address: &str) {
     });
 }
 
-fn check(test: &str, six: bool) {
+fn check(test: &str, six: bool, large_segments: LargeSegments) {
     if let Some(reason) = anet_lab::missing_for(&["bridge", "ethtool"]) {
         return anet_lab::skip(test, &reason);
     }
-    let fabric = Fabric::new(six);
+    let Some(fabric) = Fabric::new(test, six, large_segments) else {
+        return;
+    };
     transfer(&fabric.guest, &fabric.peer, "10.0.0.2");
     transfer(&fabric.peer, &fabric.guest, "10.0.0.1");
     transfer(&fabric.guest, &fabric.peer, "[fd00::2]");
     transfer(&fabric.peer, &fabric.guest, "[fd00::1]");
-    let seen = fabric.finish();
+    let (seen, whole) = fabric.finish();
     assert!(
         seen.large_out > 20,
         "segments were cut before their time: {seen:?}"
     );
     // Linux sends without a UDP checksum over IPv4, and joins no datagrams that have none.
     assert!(seen.large_in > 20 || !six, "nothing was merged: {seen:?}");
+    assert_eq!(
+        whole > 20,
+        large_segments == LargeSegments::Tap,
+        "{whole} left whole"
+    );
 }
 
 #[test]
 fn tcp_flows_both_ways_over_an_ipv4_underlay() {
-    check("tcp_flows_both_ways_over_an_ipv4_underlay", false);
+    check(
+        "tcp_flows_both_ways_over_an_ipv4_underlay",
+        false,
+        LargeSegments::Sockets,
+    );
 }
 
 #[test]
 fn tcp_flows_both_ways_over_an_ipv6_underlay() {
-    check("tcp_flows_both_ways_over_an_ipv6_underlay", true);
+    check(
+        "tcp_flows_both_ways_over_an_ipv6_underlay",
+        true,
+        LargeSegments::Sockets,
+    );
+}
+
+#[test]
+fn tcp_leaves_whole_to_linux_over_an_ipv4_underlay() {
+    let test = "tcp_leaves_whole_to_linux_over_an_ipv4_underlay";
+    check(test, false, LargeSegments::Tap);
+}
+
+#[test]
+fn tcp_leaves_whole_to_linux_over_an_ipv6_underlay() {
+    let test = "tcp_leaves_whole_to_linux_over_an_ipv6_underlay";
+    check(test, true, LargeSegments::Tap);
 }

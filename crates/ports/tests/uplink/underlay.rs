@@ -54,7 +54,7 @@ pub fn settings(namespace: &Namespace, address: &str) -> UplinkSettings {
 
 /// Opens an uplink. A process that another test is just starting may hold the sockets of one that was closed, from its
 /// fork to its exec: hence the patience.
-fn open(settings: &UplinkSettings) -> Uplink {
+pub fn open(settings: &UplinkSettings) -> Uplink {
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
         match Uplink::open(settings) {

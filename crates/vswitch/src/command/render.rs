@@ -302,6 +302,8 @@ fn tunnel_counters(all: &Counters) -> Sheet {
         "refused",
         "icmp_errors",
         "trains_cut",
+        "whole",
+        "whole_refused",
         "kernel_segments",
         "kernel_merges",
     ]);
@@ -314,6 +316,8 @@ fn tunnel_counters(all: &Counters) -> Sheet {
             tunnel.refused.into(),
             tunnel.icmp_errors.into(),
             tunnel.trains_cut.into(),
+            tunnel.whole.into(),
+            tunnel.whole_refused.into(),
             said(tunnel.segments).into(),
             said(tunnel.merges).into(),
         ]);

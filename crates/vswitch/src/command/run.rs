@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::mpsc::Sender;
 
+use anet_ports::kernel::uplink::LargeSegments;
 use clap::{Args, ValueEnum};
 use nix::sys::signal::{SigSet, Signal};
 
@@ -39,6 +40,10 @@ pub(super) struct RunArguments {
     /// This host's tunnel endpoint, in place of the plan file's; UDP port 4789 unless given.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = tunnel, requires = "plan")]
     tunnel: Option<SocketAddr>,
+    /// How large TCP segments leave for other hosts. `tap`: whole, through a device of the switch's own (Linux 6.17).
+    /// `sockets`: cut here. `auto`: whole where that works.
+    #[arg(long, value_enum, default_value = "auto")]
+    uplink: Way,
     /// Flows that each worker's cache holds; 130 bytes of memory each.
     #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     flows: u32,
@@ -77,6 +82,23 @@ enum Switch {
     Off,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    Auto,
+    Sockets,
+    Tap,
+}
+
+impl From<Way> for LargeSegments {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Auto => Self::Auto,
+            Way::Sockets => Self::Sockets,
+            Way::Tap => Self::Tap,
+        }
+    }
+}
+
 /// An address, or an address and a port: `192.0.2.1`, `192.0.2.1:4790`, `2001:db8::1`, `[2001:db8::1]:4790`.
 fn tunnel(text: &str) -> Result<SocketAddr, String> {
     let address = text
@@ -96,6 +118,7 @@ pub(super) fn run(arguments: &RunArguments) -> ExitCode {
         connections: arguments.connections.clone(),
         connection_capacity: arguments.connection_capacity,
         workers: usize::from(arguments.workers),
+        large_segments: arguments.uplink.into(),
         flows: arguments.flows as usize,
         loose_pickup: arguments.loose_pickup == Switch::On,
         polling: match arguments.polling {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anet_ports::dpdk::{DpdkPort, DpdkSettings, Role};
 use anet_ports::kernel::packet::{Packet, PacketSettings};
 use anet_ports::kernel::tap::{Tap, TapIdentity, TapSettings};
-use anet_ports::kernel::uplink::{Uplink, UplinkSettings};
+use anet_ports::kernel::uplink::{LargeSegments, Uplink, UplinkSettings};
 use anet_ports::{Port, PortError};
 use anet_wire::control::report::TunnelCounters;
 
@@ -35,12 +35,13 @@ pub struct OpenPort {
 
 impl OpenPort {
     /// Opens the device that is wanted for so many workers; `None` where none is. `name` is the port's, for
-    /// messages. A TAP that is made here is noted in `taps`.
+    /// messages. A TAP that is made here is noted in `taps`; `large_segments` is for an uplink.
     pub fn open(
         name: &str,
         wanted: &Wanted,
         workers: usize,
         taps: &mut TapList,
+        large_segments: LargeSegments,
     ) -> Result<Option<Self>, PortError> {
         let dpdk = |device: &String, role, mtu| {
             let port = DpdkPort::open(&DpdkSettings {
@@ -57,6 +58,7 @@ impl OpenPort {
             Device::Nothing => return Ok(None),
             Device::Tunnel { address, udp_port } => Open::Uplink(Uplink::open(&UplinkSettings {
                 udp_port: *udp_port,
+                large_segments,
                 ..UplinkSettings::new(*address)
             })?),
             Device::Tap {
@@ -121,7 +123,15 @@ impl OpenPort {
                 taps.forget(*identity);
                 Ok(())
             }
-            Open::Tap(_, None) | Open::Packet(_) | Open::Uplink(_) | Open::Dpdk(_) => Ok(()),
+            Open::Uplink(uplink) => {
+                uplink.remove_tap_when_dropped();
+                uplink
+                    .tap_identity()
+                    .into_iter()
+                    .for_each(|identity| taps.forget(identity));
+                Ok(())
+            }
+            Open::Tap(_, None) | Open::Packet(_) | Open::Dpdk(_) => Ok(()),
         }
     }
 
@@ -137,6 +147,8 @@ impl OpenPort {
             refused: statistics.refused,
             icmp_errors: statistics.icmp_errors,
             trains_cut: statistics.trains_cut,
+            whole: statistics.whole,
+            whole_refused: statistics.whole_refused,
             segments: offloads.segment,
             merges: offloads.merge,
         })

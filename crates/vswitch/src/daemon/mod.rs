@@ -14,6 +14,7 @@ pub mod socket;
 pub mod tap_list;
 #[cfg(test)]
 mod tests;
+mod uplink;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +29,7 @@ use anet_datapath::tables::{TableOp, Tables};
 use anet_memory::buffer::Pool;
 use anet_memory::pool::PoolSettings;
 use anet_model::host_plan::HostPlan;
+use anet_ports::kernel::uplink::LargeSegments;
 use anet_wire::control::{Request, Response};
 use left_right::WriteHandle;
 
@@ -68,6 +70,8 @@ pub struct Settings {
     pub connection_capacity: u32,
     /// Worker threads.
     pub workers: usize,
+    /// How large TCP segments leave for other hosts.
+    pub large_segments: LargeSegments,
     /// Flows in each worker's cache.
     pub flows: usize,
     /// True: TCP in mid-stream may open a connection.
@@ -78,6 +82,19 @@ pub struct Settings {
     pub stage_cycles: bool,
     /// Processors that workers are pinned to.
     pub processors: Vec<usize>,
+}
+
+impl Settings {
+    fn of_workers(&self, seed: u64) -> workers::Settings {
+        workers::Settings {
+            workers: self.workers,
+            flows: self.flows,
+            seed,
+            polling: self.polling,
+            stage_cycles: self.stage_cycles,
+            processors: self.processors.clone(),
+        }
+    }
 }
 
 /// Why the daemon cannot start.
@@ -117,6 +134,8 @@ pub enum Message {
     Request(Box<Request>, Sender<Response>),
     /// A worker tells something.
     Worker(Event),
+    /// Large segments leave whole through this interface, or why they do not.
+    Uplink(Result<String, String>),
     /// It is time to end.
     Stop,
 }
@@ -130,6 +149,11 @@ pub struct Daemon {
     workers: Workers,
     shared: Shared,
     baselines: Baselines,
+    large_segments: LargeSegments,
+    /// When the uplink is to find out how large segments can leave.
+    uplink_trial_at: Option<u64>,
+    /// For threads that work for this one.
+    sender: Sender<Message>,
     plan_file: Option<PlanFile>,
     /// For the frames of traces.
     pool: Pool,
@@ -167,14 +191,7 @@ impl Daemon {
         };
         let (tables, reader) = left_right::new_from_empty(Tables::new(seed));
         let (sender, inbox) = channel();
-        let worker_settings = workers::Settings {
-            workers: settings.workers,
-            flows: settings.flows,
-            seed,
-            polling: settings.polling,
-            stage_cycles: settings.stage_cycles,
-            processors: settings.processors.clone(),
-        };
+        let worker_settings = settings.of_workers(seed);
         let events = sender.clone();
         let tell = move |event| drop(events.send(Message::Worker(event)));
         let workers = Workers::start(worker_settings, &shared, &reader, tell)?;
@@ -196,6 +213,9 @@ impl Daemon {
             workers,
             shared,
             baselines: Baselines::default(),
+            large_segments: settings.large_segments,
+            uplink_trial_at: None,
+            sender: sender.clone(),
             plan_file,
             pool,
             inbox,
@@ -241,8 +261,9 @@ impl Daemon {
                     let _ = answer.send(self.answer(*request));
                 }
                 Ok(Message::Worker(event)) => self.survive(|daemon| daemon.hear(event)),
+                Ok(Message::Uplink(found)) => self.survive(|daemon| daemon.uplink_found(found)),
                 Err(RecvTimeoutError::Timeout) => {}
-                // The socket's thread holds a sender for as long as we live.
+                // We hold a sender ourselves.
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.survive(|daemon| daemon.do_tasks(clock::now()));
@@ -262,7 +283,15 @@ impl Daemon {
         let look = self.plan_file.as_ref().map(|_| self.next_look);
         let due = self.attachments.next_due();
         let leftovers = self.next_leftovers;
-        let tasks = [Some(self.next_age), Some(self.next_audit), look, due, leftovers];
+        let trial = self.uplink_trial_at;
+        let tasks = [
+            Some(self.next_age),
+            Some(self.next_audit),
+            look,
+            due,
+            leftovers,
+            trial,
+        ];
         tasks.into_iter().flatten().min().unwrap_or(self.next_age)
     }
 
@@ -284,6 +313,9 @@ impl Daemon {
         }
         if self.attachments.next_due().is_some_and(|due| due <= now) {
             self.open_due_ports(now);
+        }
+        if self.uplink_trial_at.is_some_and(|at| at <= now) {
+            self.try_uplink();
         }
     }
 

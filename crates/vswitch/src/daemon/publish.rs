@@ -10,8 +10,8 @@ use anet_model::host_plan::HostPlan;
 use anet_ports::PortError;
 use anet_wire::control::Response;
 
-use super::Daemon;
 use super::devices::OpenPort;
+use super::{Daemon, uplink};
 use crate::clock::{self, SECOND};
 use crate::core::attachments::{Device, Key, TUNNEL, Wanted};
 use crate::log;
@@ -90,9 +90,10 @@ impl Daemon {
     pub(super) fn remove_leftovers(&mut self) {
         self.next_leftovers = None;
         let wanted: BTreeSet<(&str, Option<&str>)> = self.attachments.interfaces().collect();
-        let held = self
-            .taps
-            .remove_unwanted(|interface, netns| wanted.contains(&(interface, netns)));
+        let uplink = self.wanted_uplink_tap();
+        let held = self.taps.remove_unwanted(|interface, netns| {
+            wanted.contains(&(interface, netns)) || (uplink.as_deref() == Some(interface) && netns.is_none())
+        });
         if held {
             self.next_leftovers = Some(clock::now() + SECOND);
         }
@@ -140,7 +141,8 @@ impl Daemon {
 
     fn open_port(&mut self, key: &Key, wanted: &Wanted) -> Result<(), PortError> {
         let workers = self.workers.count();
-        let Some(mut port) = OpenPort::open(name(key), wanted, workers, &mut self.taps)? else {
+        let Some(mut port) = OpenPort::open(name(key), wanted, workers, &mut self.taps, self.large_segments)?
+        else {
             return Ok(());
         };
         let interface = interface_of(&wanted.device);
@@ -167,6 +169,9 @@ impl Daemon {
         self.baselines.take(key, interface, &self.workers);
         for (worker, attachment) in queues.into_iter().enumerate() {
             self.workers.attach(worker, attachment);
+        }
+        if *key == Key::Uplink {
+            self.uplink_trial_at = Some(clock::now() + uplink::TRIAL);
         }
         self.open.insert(key.clone(), port);
         self.attachments.opened(key, generation);

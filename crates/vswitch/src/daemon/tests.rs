@@ -19,6 +19,7 @@ fn daemon(folder: &Folder) -> Daemon {
         connections: folder.file("connections"),
         connection_capacity: 1024,
         workers: 1,
+        large_segments: LargeSegments::Sockets,
         flows: 1024,
         polling: workers::Polling::Adaptive,
         stage_cycles: false,

@@ -268,6 +268,8 @@ fn tunnel_counters(m: proto::TunnelCounters) -> TunnelCounters {
         refused: m.refused,
         icmp_errors: m.icmp_errors,
         trains_cut: m.trains_cut,
+        whole: m.whole,
+        whole_refused: m.whole_refused,
         segments: m.segments,
         merges: m.merges,
     }
@@ -280,6 +282,8 @@ fn tunnel_counters_message(c: TunnelCounters) -> proto::TunnelCounters {
         refused: c.refused,
         icmp_errors: c.icmp_errors,
         trains_cut: c.trains_cut,
+        whole: c.whole,
+        whole_refused: c.whole_refused,
         segments: c.segments,
         merges: c.merges,
     }

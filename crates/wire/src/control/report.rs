@@ -234,6 +234,10 @@ pub struct TunnelCounters {
     pub icmp_errors: u64,
     /// Trains of datagrams that went out one by one, because the kernel did not take them whole.
     pub trains_cut: u64,
+    /// Large segments that left whole, through the uplink TAP.
+    pub whole: u64,
+    /// Large segments that the uplink TAP refused, and that were cut instead.
+    pub whole_refused: u64,
     /// True where the kernel cuts large segments (UDP_SEGMENT).
     pub segments: bool,
     /// True where the kernel joins received datagrams (UDP_GRO).

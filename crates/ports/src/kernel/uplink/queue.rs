@@ -235,7 +235,8 @@ impl<'q, 'f> Outgoing<'q, 'f> {
         self.sent
     }
 
-    fn flush(&mut self) {
+    /// Sends all that is waiting.
+    pub fn flush(&mut self) {
         self.point_at_headers();
         let mut from = 0;
         while let Some(train) = self.storage.trains.get(from) {

@@ -8,7 +8,7 @@ use anet_packet::segment::{Merge, Merged, Network};
 use anet_packet::vxlan;
 
 use super::outer::Outer;
-use super::sum;
+use super::{sum, whole};
 
 /// A message that was read and is not handed out yet, or not all of it.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +36,7 @@ pub(super) fn single(
         slab.as_mut_slice().get_mut(..rest.len())?.copy_from_slice(rest);
         head.attach_chain(slab, rest.len()).ok()?;
     }
+    _ = whole::recognize(&mut head, &message.outer);
     finish(head, &message.outer)
 }
 

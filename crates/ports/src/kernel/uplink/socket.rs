@@ -1,6 +1,6 @@
 //! A UDP socket of the uplink: options, and the calls that move many datagrams at a time.
 //!
-//! All `unsafe` of the uplink's system calls is here.
+//! All `unsafe` of its system calls is here.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
