@@ -27,39 +27,52 @@ const char *anet_dpdk_version(void)
     return rte_version();
 }
 
-/* DPDK's own words, which say far more than its error numbers: the last line is kept. */
+/* DPDK's own words, which say far more than its error numbers: of a call the first line, which is the driver's, and the last. */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
-static char log_line[256];
+static char first_line[200], last_line[200];
+
+static void copy_line(char *to, const char *text, size_t len)
+{
+    if (len >= sizeof(first_line))
+        len = sizeof(first_line) - 1;
+    memcpy(to, text, len);
+    to[len] = 0;
+}
 
 static ssize_t keep_line(void *cookie, const char *text, size_t size)
 {
+    static const char greeting[] = "EAL: Detected";
     size_t len = size;
     (void)cookie;
     while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
         len--;
-    if (len > 0) {
-        if (len >= sizeof(log_line))
-            len = sizeof(log_line) - 1;
+    if (len > 0 && (len < sizeof(greeting) || memcmp(text, greeting, sizeof(greeting) - 1) != 0)) {
         pthread_mutex_lock(&log_lock);
-        memcpy(log_line, text, len);
-        log_line[len] = 0;
+        if (first_line[0] == 0)
+            copy_line(first_line, text, len);
+        else
+            copy_line(last_line, text, len);
         pthread_mutex_unlock(&log_lock);
     }
     return (ssize_t)size;
 }
 
-static void forget_line(void)
+static void forget_lines(void)
 {
     pthread_mutex_lock(&log_lock);
-    log_line[0] = 0;
+    first_line[0] = last_line[0] = 0;
     pthread_mutex_unlock(&log_lock);
 }
 
 const char *anet_dpdk_complaint(void)
 {
-    static __thread char copy[sizeof(log_line)];
+    static __thread char copy[sizeof(first_line) + sizeof(last_line) + 2];
+    const char *between = "";
+
     pthread_mutex_lock(&log_lock);
-    memcpy(copy, log_line, sizeof(copy));
+    if (last_line[0] != 0)
+        between = "; ";
+    snprintf(copy, sizeof(copy), "%s%s%s", first_line, between, last_line);
     pthread_mutex_unlock(&log_lock);
     return copy;
 }
@@ -78,7 +91,7 @@ int anet_dpdk_start(int argc, char **argv)
     int done;
 
     if (log != NULL) {
-        setvbuf(log, NULL, _IOLBF, sizeof(log_line));
+        setvbuf(log, NULL, _IOLBF, sizeof(first_line));
         rte_openlog_stream(log);
     }
     done = rte_eal_init(argc, argv);
@@ -92,24 +105,19 @@ int anet_dpdk_register_thread(void)
     return failure(rte_thread_register());
 }
 
-/* A device's port by the name that its string begins with. */
+/* The name of a device: its string up to the arguments. */
+static void name_of(const char *device, char *name, size_t size)
+{
+    snprintf(name, size, "%.*s", (int)strcspn(device, ","), device);
+}
+
+/* A device's port by that name. */
 static int find(const char *device, uint16_t *port)
 {
     char name[RTE_ETH_NAME_MAX_LEN];
-    struct rte_dev_iterator all;
-    uint16_t found = RTE_MAX_ETHPORTS, id;
 
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(device, ","), device);
-    if (rte_eth_dev_get_port_by_name(name, port) == 0)
-        return 0;
-    RTE_ETH_FOREACH_MATCHING_DEV(id, device, &all) {
-        if (found == RTE_MAX_ETHPORTS)
-            found = id;
-    }
-    if (found == RTE_MAX_ETHPORTS)
-        return -ENODEV;
-    *port = found;
-    return 0;
+    name_of(device, name, sizeof(name));
+    return rte_eth_dev_get_port_by_name(name, port) == 0 ? 0 : -ENODEV;
 }
 
 static int describe(uint16_t port, struct anet_device *out)
@@ -133,21 +141,25 @@ static int describe(uint16_t port, struct anet_device *out)
     return 0;
 }
 
-int anet_dpdk_probe(const char *device, struct anet_device *out, int *own)
+int anet_dpdk_probe(const char *device, struct anet_device *out)
 {
+    char name[RTE_ETH_NAME_MAX_LEN];
     uint16_t port;
     int code;
 
-    forget_line();
-    *own = 0;
+    forget_lines();
     if (find(device, &port) != 0) {
         code = rte_dev_probe(device);
         if (code != 0)
             return failure(code);
-        *own = 1;
         code = find(device, &port);
-        if (code != 0)
+        if (code != 0) {
+            /* It is there and is no port. */
+            name_of(device, name, sizeof(name));
+            if (rte_eal_hotplug_remove("vdev", name) != 0)
+                rte_eal_hotplug_remove("pci", name);
             return code;
+        }
     }
     return describe(port, out);
 }
@@ -185,7 +197,7 @@ int anet_dpdk_configure(uint16_t port, const struct anet_setup *setup)
     struct rte_eth_dev_info info;
     int code;
 
-    forget_line();
+    forget_lines();
     code = rte_eth_dev_info_get(port, &info);
     if (code != 0)
         return failure(code);
@@ -225,35 +237,26 @@ int anet_dpdk_statistics(uint16_t port, struct anet_statistics *out)
     return 0;
 }
 
-int anet_dpdk_close(uint16_t port, int remove)
+int anet_dpdk_close(uint16_t port)
 {
     struct rte_eth_dev_info info;
     int code, known;
 
-    forget_line();
+    forget_lines();
     known = rte_eth_dev_info_get(port, &info) == 0 && info.device != NULL;
     rte_eth_dev_stop(port);
     code = rte_eth_dev_close(port);
-    if (remove && known)
+    /* Whoever wants it again makes it anew: a closed port of a device that stays cannot be had again. */
+    if (known)
         code = rte_dev_remove(info.device);
     return failure(code);
 }
 
 int anet_dpdk_pool_new(const char *name, uint32_t buffers, uint16_t data_room, int numa_node, void **pool)
 {
-    forget_line();
+    forget_lines();
     /* Private data would lie between a buffer's header and its bytes, see packets.c. */
     *pool = rte_pktmbuf_pool_create(name, buffers, RTE_MEMPOOL_CACHE_MAX_SIZE / 2, 0, data_room,
                                     numa_node < 0 ? SOCKET_ID_ANY : numa_node);
     return *pool == NULL ? failure(-1) : 0;
-}
-
-int anet_dpdk_pool_is_whole(const void *pool)
-{
-    return rte_mempool_full(pool);
-}
-
-void anet_dpdk_pool_free(void *pool)
-{
-    rte_mempool_free(pool);
 }

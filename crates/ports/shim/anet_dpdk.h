@@ -53,29 +53,28 @@ struct anet_statistics {
 
 uint32_t anet_dpdk_face(void);
 const char *anet_dpdk_version(void);
-/* The last line that DPDK logged, without its end; empty where there is none. Valid until the thread asks again. */
+/* What DPDK logged since a call began: its first and its last line. Valid until the thread asks again. */
 const char *anet_dpdk_complaint(void);
 
 int anet_dpdk_start(int argc, char **argv);
 /* To be called once by every thread that receives or transmits: gives it caches of its own. */
 int anet_dpdk_register_thread(void);
 
-/* `own` is set to 1 where the device was made by this call. */
-int anet_dpdk_probe(const char *device, struct anet_device *out, int *own);
+/* Finds the device's port, or makes the device. */
+int anet_dpdk_probe(const char *device, struct anet_device *out);
 int anet_dpdk_configure(uint16_t port, const struct anet_setup *setup);
 int anet_dpdk_link_up(uint16_t port);
 int anet_dpdk_statistics(uint16_t port, struct anet_statistics *out);
-/* Stops and closes; with `remove` the device goes as well. */
-int anet_dpdk_close(uint16_t port, int remove);
+/* Stops and closes the port, and lets the device go. */
+int anet_dpdk_close(uint16_t port);
 
 int anet_dpdk_pool_new(const char *name, uint32_t buffers, uint16_t data_room, int numa_node, void **pool);
-/* 1 where all buffers are back. */
-int anet_dpdk_pool_is_whole(const void *pool);
-void anet_dpdk_pool_free(void *pool);
+/* A pool lives as long as the process: nobody can say for sure when its last buffer is back. */
 /* An empty packet; 0 packets where the pool is empty. */
 uint16_t anet_dpdk_take(void *pool, struct anet_packet *out, uint16_t count);
 
-uint16_t anet_dpdk_receive(uint16_t port, uint16_t queue, struct anet_packet *out, uint16_t count);
+/* `lost` grows by packets that could not be taken as they were, for want of a buffer. */
+uint16_t anet_dpdk_receive(uint16_t port, uint16_t queue, struct anet_packet *out, uint16_t count, uint64_t *lost);
 /* Takes all packets; those behind the returned number were not sent and are given back to their pools. */
 uint16_t anet_dpdk_transmit(uint16_t port, uint16_t queue, const struct anet_packet *packets, uint16_t count);
 

@@ -69,7 +69,7 @@ static __rte_noinline struct rte_mbuf *tidy(struct rte_mbuf *m)
     return m;
 }
 
-uint16_t anet_dpdk_receive(uint16_t port, uint16_t queue, struct anet_packet *out, uint16_t count)
+uint16_t anet_dpdk_receive(uint16_t port, uint16_t queue, struct anet_packet *out, uint16_t count, uint64_t *lost)
 {
     struct rte_mbuf *burst[BURST];
     uint16_t got = rte_eth_rx_burst(port, queue, burst, count < BURST ? count : BURST), kept = 0, i;
@@ -81,8 +81,10 @@ uint16_t anet_dpdk_receive(uint16_t port, uint16_t queue, struct anet_packet *ou
             rte_prefetch0(rte_pktmbuf_mtod(burst[i + 4], void *));
         if (unlikely(m->nb_segs != 1 || !RTE_MBUF_DIRECT(m))) {
             m = tidy(m);
-            if (m == NULL)
+            if (m == NULL) {
+                (*lost)++;
                 continue;
+            }
         }
         put(&out[kept++], m);
     }

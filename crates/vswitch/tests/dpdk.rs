@@ -326,6 +326,28 @@ fn without_dpdk_the_same_program_runs_and_says_what_is_missing() {
 }
 
 #[test]
+fn an_environment_that_would_wait_for_ever_is_refused() {
+    let name = "an_environment_that_would_wait_for_ever_is_refused";
+    if let Some(reason) = missing() {
+        return skip(name, &reason);
+    }
+    let host = Namespace::new("host").unwrap();
+    let guest = guest(1);
+    let extra = "ports:\n  extra: {network: blue, mac: '02:00:00:00:00:77', dpdk: {device: 'net_null7'}}\n";
+    let text = plan(1, "", &guest).replace("ports:\n", extra);
+    let vswitch = Vswitch::start(&host, &text, &["--eal", &format!("{EAL} --proc-type=secondary")]).unwrap();
+    let line = || {
+        let log = vswitch.log();
+        log.lines()
+            .find(|line| line.contains("--proc-type=secondary"))
+            .map(str::to_owned)
+    };
+    let line = wait_for("a complaint", PATIENCE, line).unwrap();
+    assert!(line.contains("DPDK did not start"), "{line}");
+    assert!(vswitch.ctl(&["counters"]).is_ok(), "the control thread goes on");
+}
+
+#[test]
 fn an_adaptive_worker_with_a_silent_dpdk_port_hardly_works() {
     let name = "an_adaptive_worker_with_a_silent_dpdk_port_hardly_works";
     if let Some(reason) = missing() {

@@ -5,6 +5,7 @@ use std::ptr::NonNull;
 
 use anet_memory::buffer::{Buffer, Checksum, Foreign, Meta, Origin, Parts, Segment};
 
+use super::port::Role;
 use super::shim::{CHECKSUM_GOOD, Packet, Shim};
 
 /// Where buffers over mbufs go back to: to the pool that each mbuf names, whatever thread they are on.
@@ -47,10 +48,12 @@ impl Lender {
     /// # Safety
     /// The shim has just handed the packet out, and nobody else makes a buffer of it.
     #[inline]
-    pub unsafe fn buffer(&'static self, packet: &Packet) -> Buffer {
-        let checksum = match packet.flags & CHECKSUM_GOOD {
-            0 => Checksum::Unknown,
-            _ => Checksum::Valid,
+    pub unsafe fn buffer(&'static self, packet: &Packet, role: Role) -> Buffer {
+        // Of a tunnelled frame a device has verified the outer checksum.
+        let verified = role == Role::Guest && packet.flags & CHECKSUM_GOOD != 0;
+        let checksum = match verified {
+            false => Checksum::Unknown,
+            true => Checksum::Valid,
         };
         let parts = Parts {
             // SAFETY: a packet that was handed out has memory.

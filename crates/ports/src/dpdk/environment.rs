@@ -2,8 +2,10 @@
 
 use std::ffi::{CString, c_char, c_int};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use anet_memory::buffer::Origin;
 
@@ -13,6 +15,8 @@ use super::shim::Shim;
 
 /// Further arguments for EAL, see [`set_arguments`].
 static ARGUMENTS: OnceLock<Vec<String>> = OnceLock::new();
+/// How long DPDK may take to start.
+const PATIENCE: Duration = Duration::from_secs(10);
 static STATE: Mutex<State> = Mutex::new(State::NotYet);
 
 enum State {
@@ -85,8 +89,10 @@ impl Environment {
 
 /// Runs EAL's start on a thread of its own, because it binds the thread that calls it to processors.
 fn start(shim: Shim, further: Vec<String>) -> Result<&'static Environment, DpdkError> {
+    check_arguments(&further)?;
     let shim: &'static Shim = Box::leak(Box::new(shim));
     let arguments = arguments(further);
+    let (tell, told) = std::sync::mpsc::channel();
     let run = move || {
         let arguments: Option<Vec<CString>> = arguments
             .into_iter()
@@ -106,16 +112,19 @@ fn start(shim: Shim, further: Vec<String>) -> Result<&'static Environment, DpdkE
             code => Err(shim.reason(code)),
         }
     };
-    let thread = std::thread::Builder::new()
-        .name("dpdk".to_owned())
-        .spawn(run)
-        .map_err(|error| DpdkError::NotStarted {
-            reason: error.to_string(),
-        })?;
-    let done = thread
-        .join()
-        .unwrap_or_else(|_| Err("its start panicked".to_owned()));
+    let named = std::thread::Builder::new().name("dpdk".to_owned());
+    let thread = named.spawn(move || {
+        let _ = tell.send(run());
+    });
+    thread.map_err(|error| DpdkError::NotStarted {
+        reason: error.to_string(),
+    })?;
+    // It takes a second at most; with some arguments it waits for ever for another process.
+    let silent = |_| Err(format!("it is not ready after {} s", PATIENCE.as_secs()));
+    let done = told.recv_timeout(PATIENCE).unwrap_or_else(silent);
     done.map_err(|reason| DpdkError::NotStarted { reason })?;
+    // What EAL made there in spite of all that it is told, under the name that it has from us.
+    let _ = fs::remove_dir_all(format!("/var/run/dpdk/anet-{}", std::process::id()));
     let lender = Box::leak(Box::new(Lender::new(shim)));
     Ok(Box::leak(Box::new(Environment { shim, lender })))
 }
@@ -139,7 +148,8 @@ fn arguments(further: Vec<String>) -> Vec<String> {
     if !says("--file-prefix") {
         all.push(format!("--file-prefix=anet-{}", std::process::id()));
     }
-    if !says("--no-pci") && !says("-a") && !says("--allow") {
+    let chooses = ["--no-pci", "-a", "--allow", "-b", "--block"];
+    if !chooses.into_iter().any(says) {
         // An address that no device has: the bus is scanned, devices come when a port asks for them.
         let has_pci = Path::new("/sys/bus/pci/devices").exists();
         all.push(if has_pci { "-a=0000:00:00.0" } else { "--no-pci" }.replace("-a=", "--allow="));
@@ -148,13 +158,58 @@ fn arguments(further: Vec<String>) -> Vec<String> {
     all
 }
 
+/// Refuses what would end this process or never return, and plug-ins that EAL distrusts, which it does not explain.
+fn check_arguments(further: &[String]) -> Result<(), DpdkError> {
+    let refuse = |argument: &str, why: &str| DpdkError::NotStarted {
+        reason: format!("`{argument}`: {why}"),
+    };
+    let mut plug_in = false;
+    for argument in further {
+        if std::mem::replace(&mut plug_in, argument == "-d") {
+            check_plug_in(Path::new(argument))?;
+        }
+        match argument.as_str() {
+            "-h" | "--help" => return Err(refuse(argument, "a running switch has no help to give")),
+            other if other.starts_with("--proc-type") => {
+                return Err(refuse(
+                    other,
+                    "the switch shares its devices with no other process",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// EAL loads nothing that lies below a folder that everybody may write to.
+fn check_plug_in(path: &Path) -> Result<(), DpdkError> {
+    let distrusted = |reason| DpdkError::Distrusted {
+        path: path.to_owned(),
+        reason,
+    };
+    let real = path
+        .canonicalize()
+        .map_err(|error| distrusted(error.to_string()))?;
+    let writable = |folder: &Path| fs::metadata(folder).is_ok_and(|found| found.mode() & 0o002 != 0);
+    match real.ancestors().skip(1).find(|folder| writable(folder)) {
+        Some(folder) => Err(distrusted(format!(
+            "everybody may write to {}; copy it to a folder that only root may write to (`install -d -m 700`)",
+            folder.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The processors that this process may use, as EAL writes them.
 fn allowed_processors() -> String {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-    line.map_or_else(|| "0".to_owned(), |list| list.trim().to_owned())
+    let allowed = anet_memory::cpu::allowed().unwrap_or_default();
+    let list: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    if list.is_empty() {
+        "0".to_owned()
+    } else {
+        list.join(",")
+    }
 }
 
 /// Free huge pages of every size.
@@ -182,6 +237,33 @@ mod tests {
         let own = ["--no-pci", "-l", "1", "--file-prefix", "x"].map(str::to_owned);
         let all = arguments(own.to_vec());
         assert_eq!(all[3..], own, "nothing of ours contradicts it");
+    }
+
+    #[test]
+    fn what_would_end_or_freeze_the_process_is_refused() {
+        for wrong in ["-h", "--help", "--proc-type=secondary", "--proc-type"] {
+            let refused = check_arguments(&["-m".to_owned(), "9".to_owned(), wrong.to_owned()]).unwrap_err();
+            assert!(refused.to_string().contains(&format!("`{wrong}`")), "{refused}");
+        }
+        assert_eq!(check_arguments(&["--no-huge".to_owned()]), Ok(()));
+    }
+
+    #[test]
+    fn a_plug_in_that_everybody_could_have_put_there_is_refused_with_the_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("anet-plug-ins-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("x.so"), "").unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let arguments = ["-d".to_owned(), folder.join("x.so").display().to_string()];
+        let refused = check_arguments(&arguments).unwrap_err().to_string();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(
+            refused.contains("everybody may write to") && refused.contains("x.so"),
+            "{refused}"
+        );
+        let missing = check_arguments(&["-d".to_owned(), "/nowhere/x.so".to_owned()]).unwrap_err();
+        assert!(missing.to_string().contains("/nowhere/x.so"), "{missing}");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::ffi::{CString, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anet_memory::buffer::{Buffer, HEADROOM};
 
 use super::DpdkError;
 use super::environment::Environment;
+use super::port::Role;
 use super::shim::Packet;
 
 /// Bytes of a buffer's memory at least: what DPDK's drivers take as a whole frame, with the headroom.
@@ -15,7 +16,8 @@ const DATA_ROOM_MIN: usize = 2048 + HEADROOM;
 /// The most that an mbuf's 16-bit fields can say, rounded down to a cache line.
 const DATA_ROOM_MAX: usize = 65_472;
 
-/// Pools of ports that are gone, some of whose buffers are still under way.
+/// Pools of ports that are gone. Some of their buffers may still be under way, and DPDK cannot say for sure when the last one is
+/// back: a pool is never freed, but the next port of the same shape gets it.
 static RETIRED: Mutex<Vec<Pool>> = Mutex::new(Vec::new());
 /// Pools have names in DPDK, and no two the same.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -25,6 +27,15 @@ static NUMBER: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Pool {
     environment: &'static Environment,
     pool: *mut c_void,
+    shape: Shape,
+}
+
+/// What a port wants of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shape {
+    buffers: u32,
+    room: u16,
+    numa_node: i32,
 }
 
 // SAFETY: a mempool may be used by any number of threads at once.
@@ -40,18 +51,29 @@ impl Pool {
         frame: usize,
         numa_node: i32,
     ) -> Result<Self, String> {
-        sweep();
-        let name = format!("anet-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let name = CString::new(name).map_err(|error| error.to_string())?;
         let room = (frame + HEADROOM)
             .next_multiple_of(64)
             .clamp(DATA_ROOM_MIN, DATA_ROOM_MAX) as u16;
+        let shape = Shape {
+            buffers,
+            room,
+            numa_node,
+        };
+        if let Some(pool) = take_retired(shape) {
+            return Ok(pool);
+        }
+        let name = format!("anet-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = CString::new(name).map_err(|error| error.to_string())?;
         let mut pool = std::ptr::null_mut();
         // SAFETY: the name is read during the call; the result is written before it returns.
         let code =
             unsafe { (environment.shim.pool_new)(name.as_ptr(), buffers, room, numa_node, &raw mut pool) };
         match code {
-            0 => Ok(Self { environment, pool }),
+            0 => Ok(Self {
+                environment,
+                pool,
+                shape,
+            }),
             code => Err(environment.shim.reason(code)),
         }
     }
@@ -67,34 +89,25 @@ impl Pool {
         // SAFETY: the pool lives; one packet is written.
         match unsafe { (self.environment.shim.take)(self.pool, &raw mut packet, 1) } {
             // SAFETY: the shim has just handed it out.
-            1 => Some(unsafe { self.environment.lender().buffer(&packet) }),
+            1 => Some(unsafe { self.environment.lender().buffer(&packet, Role::Uplink) }),
             _ => None,
         }
     }
 
-    /// Frees the pool, now or when its last buffer is back.
+    /// Leaves the pool to the next port.
     pub fn retire(self) {
-        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-        sweep();
-    }
-
-    fn is_whole(&self) -> bool {
-        // SAFETY: the pool lives.
-        unsafe { (self.environment.shim.pool_is_whole)(self.pool) == 1 }
+        retired().push(self);
     }
 }
 
-/// Frees the retired pools whose buffers are all back.
-fn sweep() {
-    let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
-    retired.retain(|pool| {
-        let whole = pool.is_whole();
-        if whole {
-            // SAFETY: no device and no buffer knows it any more, and it leaves the list here.
-            unsafe { (pool.environment.shim.pool_free)(pool.pool) };
-        }
-        !whole
-    });
+fn retired() -> MutexGuard<'static, Vec<Pool>> {
+    RETIRED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_retired(shape: Shape) -> Option<Pool> {
+    let mut retired = retired();
+    let found = retired.iter().position(|pool| pool.shape == shape)?;
+    Some(retired.swap_remove(found))
 }
 
 impl DpdkError {

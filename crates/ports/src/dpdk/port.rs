@@ -1,8 +1,9 @@
 //! A device as a port: found or made, set up, started; stopped and closed when its last queue is gone.
 
-use std::ffi::{CStr, CString, c_int};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anet_packet::addr::Mac;
 use anet_packet::ethernet;
@@ -62,8 +63,6 @@ pub(super) struct Device {
     pub frame_max: usize,
     /// `None` only while it is dropped.
     pool: Option<Pool>,
-    /// True where closing it removes it.
-    own: bool,
     receiving: Vec<AtomicBool>,
     transmitting: Vec<AtomicBool>,
     /// A lock for each of the device's transmit queues; empty where each has one owner.
@@ -107,8 +106,12 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
-        // SAFETY: the last queue is gone, so nobody polls the device.
-        unsafe { (self.environment.shim.close)(self.port, c_int::from(self.own)) };
+        // Held meanwhile: its number may be another device's as soon as it is closed.
+        let mut claimed = claimed();
+        // SAFETY: the device was claimed for this port alone, and its last queue is gone, so nobody polls it.
+        unsafe { (self.environment.shim.close)(self.port) };
+        claimed.remove(&self.port);
+        drop(claimed);
         if let Some(pool) = self.pool.take() {
             pool.retire();
         }
@@ -138,7 +141,14 @@ impl DpdkPort {
             reason,
             advice: DEVICE_ADVICE,
         };
-        let (info, own) = probe(environment, &settings.device).map_err(refuse)?;
+        check_device(&settings.device).map_err(|reason| refuse(reason.to_owned()))?;
+        let mut claimed = claimed();
+        let info = probe(environment, &settings.device).map_err(refuse)?;
+        // The same device may have several names: what is another port's is not touched.
+        if !claimed.insert(info.port) {
+            return Err(refuse("another port has it".to_owned()));
+        }
+        drop(claimed);
         let count = |wanted: usize, most: u16| wanted.clamp(1, usize::from(most.max(1)));
         let receive_queues = count(settings.receive_queues, info.max_receive_queues);
         let given_out = settings.transmit_queues.max(1);
@@ -156,7 +166,6 @@ impl DpdkPort {
             role: settings.role,
             frame_max: settings.mtu as usize + ethernet::HEADER_LEN + TAGS,
             pool: None,
-            own,
             receiving: (0..receive_queues).map(|_| AtomicBool::new(false)).collect(),
             transmitting: (0..given_out).map(|_| AtomicBool::new(false)).collect(),
             shared: (0..shared).map(|_| Mutex::default()).collect(),
@@ -204,14 +213,34 @@ impl DpdkPort {
     }
 }
 
-/// What the device says of itself, and whether it was made for us.
-fn probe(environment: &Environment, device: &str) -> Result<(DeviceInfo, bool), String> {
+/// Ports of DPDK that are in use here.
+fn claimed() -> MutexGuard<'static, BTreeSet<u16>> {
+    static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Refuses what DPDK must not be asked: its other syntax for devices, which ends the process where it names none, and
+/// arguments of drivers that run programs or read descriptors.
+fn check_device(device: &str) -> Result<(), &'static str> {
+    let name = device.split(',').next().unwrap_or_default();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-');
+    if name.is_empty() || !name.bytes().all(legal) {
+        return Err("its name has other characters than a-z A-Z 0-9 _ . : -");
+    }
+    match ["exec(", "fd("].iter().any(|word| device.contains(word)) {
+        true => Err("it would run a program or read a descriptor"),
+        false => Ok(()),
+    }
+}
+
+/// What the device says of itself; made where it is not there.
+fn probe(environment: &Environment, device: &str) -> Result<DeviceInfo, String> {
     let name = CString::new(device).map_err(|error| error.to_string())?;
-    let (mut info, mut own) = (DeviceInfo::default(), 0);
-    // SAFETY: the name is read during the call, the results are written before it returns.
-    let code = unsafe { (environment.shim.probe)(name.as_ptr(), &raw mut info, &raw mut own) };
+    let mut info = DeviceInfo::default();
+    // SAFETY: the name is read during the call, the result is written before it returns.
+    let code = unsafe { (environment.shim.probe)(name.as_ptr(), &raw mut info) };
     match code {
-        0 => Ok((info, own == 1)),
+        0 => Ok(info),
         code => Err(environment.shim.reason(code)),
     }
 }

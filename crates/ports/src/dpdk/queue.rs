@@ -36,6 +36,8 @@ pub(super) struct DpdkReceive {
     queue: u16,
     packets: Box<[Packet; BURST]>,
     counters: ReceiveCounters,
+    /// Packets that the shim could not take as they were.
+    lost: u64,
 }
 
 // SAFETY: the pointers in `packets` are left over from the last call and never followed.
@@ -48,6 +50,7 @@ impl DpdkReceive {
             queue,
             packets: Box::new([Packet::EMPTY; BURST]),
             counters: ReceiveCounters::default(),
+            lost: 0,
         }
     }
 }
@@ -67,14 +70,24 @@ impl ReceiveQueue for DpdkReceive {
         // SAFETY: the device is open as long as its queues are, this queue has one owner, and at most `max` packets
         // are written.
         let received = unsafe {
-            (environment.shim.receive)(self.device.port, self.queue, self.packets.as_mut_ptr(), max)
+            (environment.shim.receive)(
+                self.device.port,
+                self.queue,
+                self.packets.as_mut_ptr(),
+                max,
+                &raw mut self.lost,
+            )
         };
-        let lender = environment.lender();
+        let (lender, role) = (environment.lender(), self.device.role);
         let received = received.min(BURST as u16);
         let packets = &self.packets[..usize::from(received)];
         self.counters.bytes += packets.iter().map(Packet::len).sum::<u64>();
         // SAFETY: the shim has just handed them out, and no buffer is made of one twice.
-        burst.extend(packets.iter().map(|packet| unsafe { lender.buffer(packet) }));
+        burst.extend(
+            packets
+                .iter()
+                .map(|packet| unsafe { lender.buffer(packet, role) }),
+        );
         self.counters.packets += u64::from(received);
         Ok(usize::from(received))
     }
@@ -89,10 +102,11 @@ impl ReceiveQueue for DpdkReceive {
 
     /// The device counts for all of its queues: the first one tells.
     fn refresh_counters(&mut self) {
+        self.counters.dropped_pool_exhausted = self.lost;
         if self.queue == 0 {
             let statistics = self.device.statistics();
             self.counters.dropped_by_system = statistics.missed;
-            self.counters.dropped_pool_exhausted = statistics.no_buffer;
+            self.counters.dropped_pool_exhausted += statistics.no_buffer;
             self.counters.dropped_bad_length = statistics.errors;
         }
     }

@@ -18,6 +18,9 @@ fn a_wrong_device_is_one_line_and_other_ports_go_on() {
         "0000:99:00.0",
         "",
         "net_null5,size=-1x",
+        "class=eth",
+        "bus=vdev,name=net_null3/class=eth",
+        "net_failsafe0,exec(true)",
     ] {
         let error = DpdkPort::open(&settings(wrong)).err();
         let error = error.unwrap_or_else(|| panic!("`{wrong}` was opened"));
@@ -52,6 +55,23 @@ fn ports_come_and_go_and_their_memory_comes_back() {
         drop(port);
         drop((receive, transmit));
         assert_eq!(received[0].head(), [turn; 100]);
+    }
+}
+
+#[test]
+fn a_device_that_another_port_has_is_refused_and_goes_on() {
+    if skipped("a_device_that_another_port_has_is_refused_and_goes_on") {
+        return;
+    }
+    let name = device("net_ring");
+    let mut first = Opened::new(&settings(&name));
+    for same in [name.clone(), format!("{name},x=1"), format!("vdev:{name}")] {
+        let refused = DpdkPort::open(&settings(&same)).err();
+        let refused = refused.unwrap_or_else(|| panic!("{same} was opened")).to_string();
+        assert!(refused.contains("was refused"), "{refused}");
+        let frame = first.pool.copy_from(&[5; 64]).unwrap();
+        first.send(vec![frame]);
+        assert_eq!(first.receive().len(), 1, "{same}");
     }
 }
 

@@ -223,7 +223,13 @@ impl Desk<'_> {
             pool: &self.pool,
             egress: &mut self.egress,
         };
-        for port in self.places.received_ports() {
+        // Of a port with several queues one worker speaks.
+        let (workers, own) = (self.seat.settings.workers.max(1), self.seat.number);
+        for port in self
+            .places
+            .received_ports()
+            .filter(|port| *port as usize % workers == own)
+        {
             self.worker.advertise(&mut with, port);
         }
         drop(tables);

@@ -309,6 +309,8 @@ impl Host {
 fn agree(seen: &Seen) {
     let ways = seen.ways();
     let agrees = match seen.trace.fate.as_ref().expect("a trace ends") {
+        // A trace has seen no first fragment; the worker may have.
+        Fate::Drop(DropReason::FragmentWithoutFirst) => true,
         Fate::Drop(reason) => seen.reason() == Some(*reason),
         Fate::Deliver { port } => ways == [To::Port(port.clone())],
         Fate::Encapsulate { endpoint, vni } => ways == [To::Tunnel(*endpoint, *vni)],
