@@ -118,4 +118,12 @@ impl StoreError {
     pub const fn may_have_committed(&self) -> bool {
         matches!(self, StoreError::OutcomeUnknown { .. })
     }
+
+    /// True where the fault lies with the store's own place, not with the request.
+    pub(crate) const fn is_of_storage(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::Damaged { .. }
+        )
+    }
 }

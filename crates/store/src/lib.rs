@@ -11,6 +11,7 @@
 //!   [`RangeRequest`] reads, page by page at one revision where asked ([`list()`]); [`WatchRequest`] follows a range of
 //!   keys from a revision on; leases make keys vanish with whoever keeps them alive.
 //! - [`Election`] and [`Fence`], on top of the trait and so the same for each back end.
+//! - [`redb`]: one file on one machine, each commit synced. The default of one management node.
 //! - [`model`]: in memory, for tests and simulation; it misbehaves on demand.
 //! - `testing` (a feature): the conformance suite that each back end passes.
 //!
@@ -32,6 +33,7 @@ mod list;
 pub mod model;
 mod range;
 mod record;
+pub mod redb;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -26,4 +26,12 @@ impl Deadlines {
     pub(crate) fn first(&self) -> Option<(Duration, LeaseId)> {
         self.of_lease.iter().map(|(lease, at)| (*at, *lease)).min()
     }
+
+    /// The leases that have expired by `now`, in the order in which they did.
+    pub(crate) fn expired(&self, now: Duration) -> Vec<LeaseId> {
+        let due = self.of_lease.iter().filter(|(_, at)| **at <= now);
+        let mut due: Vec<(Duration, LeaseId)> = due.map(|(lease, at)| (*at, *lease)).collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, lease)| lease).collect()
+    }
 }

@@ -15,6 +15,6 @@ pub(crate) use deadlines::Deadlines;
 pub(crate) use leases::{grant, renew, revoke};
 pub(crate) use memory::MemoryTables;
 pub(crate) use reading::range;
-pub(crate) use tables::Tables;
+pub(crate) use tables::{Position, Tables, TablesMut, Visit, event_bytes};
 pub(crate) use transact::transact;
 pub(crate) use watching::{compact, next_batch, trim};
