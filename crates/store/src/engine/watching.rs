@@ -85,6 +85,9 @@ pub(crate) fn compact(tables: &mut dyn TablesMut, revision: Revision) -> Result<
 /// Forgets the oldest history while there is more than `events` or `bytes` of it, a bounded step at a time.
 pub(crate) fn trim(tables: &mut dyn TablesMut, events: u64, bytes: u64) -> Result<(), StoreError> {
     let position = tables.position();
+    if position.events <= events && position.event_bytes <= bytes {
+        return Ok(());
+    }
     let (mut kept_events, mut kept_bytes) = (position.events, position.event_bytes);
     let mut up_to = position.compacted;
     let last = position.compacted + TRIM_STEP;

@@ -22,7 +22,18 @@ pub(super) struct Database {
     medium: Arc<dyn Medium>,
     pub(super) options: Options,
     /// `None` while it could not be opened anew.
-    open: RwLock<Option<redb::Database>>,
+    open: RwLock<Option<Closing>>,
+}
+
+/// Closes a database. redb writes when it does, and may panic on what is damaged.
+#[derive(Debug)]
+struct Closing(Option<redb::Database>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _failed = catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
 }
 
 /// What came of a commit that failed.
@@ -38,8 +49,12 @@ impl Database {
     /// Opens it and reads it through; a new one gets its tables.
     pub(super) fn open(medium: Arc<dyn Medium>, options: Options) -> Result<Self, OpenError> {
         let path = medium.path();
+        let new = medium.is_new();
         let mut database = open_checked(medium.as_ref(), &options)?;
-        let attempt = || prepare(path, &mut database, options.verify);
+        let attempt = || match &mut database.0 {
+            Some(database) => prepare(path, database, new, options.verify),
+            None => Ok(()),
+        };
         catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| Err(panicked(path)))?;
         Ok(Self {
             open: RwLock::new(Some(database)),
@@ -58,7 +73,8 @@ impl Database {
         reading: impl FnOnce(&ReadView<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let database = open.as_ref().ok_or_else(|| self.closed())?;
+        let database = open.as_ref().and_then(|open| open.0.as_ref());
+        let database = database.ok_or_else(|| self.closed())?;
         let transaction = database
             .begin_read()
             .map_err(|error| of_redb(self.path(), error))?;
@@ -71,7 +87,8 @@ impl Database {
         writing: impl FnOnce(WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let database = open.as_ref().ok_or_else(|| self.closed())?;
+        let database = open.as_ref().and_then(|open| open.0.as_ref());
+        let database = database.ok_or_else(|| self.closed())?;
         writing(begin_write(self.path(), database)?)
     }
 
@@ -88,9 +105,8 @@ impl Database {
     /// Closes the file and opens it again, as redb wants it after a failure; says whether there are `commits` in it.
     pub(super) fn open_anew(&self, commits: u64) -> Result<Settled, StoreError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        // Closing writes as well, and may fail as everything did before.
-        let closing = open.take();
-        let _failed_too = catch_unwind(AssertUnwindSafe(|| drop(closing)));
+        // First closed, since it is locked.
+        *open = None;
         let database =
             open_checked(self.medium.as_ref(), &self.options).map_err(|error| StoreError::Unavailable {
                 reason: error.to_string(),
@@ -118,12 +134,13 @@ fn panicked(path: &Path) -> OpenError {
 }
 
 /// redb may panic on what it did not write.
-fn open_checked(medium: &dyn Medium, options: &Options) -> Result<redb::Database, OpenError> {
+fn open_checked(medium: &dyn Medium, options: &Options) -> Result<Closing, OpenError> {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let path = medium.path();
     let opened = catch_unwind(AssertUnwindSafe(|| medium.open(&builder))).map_err(|_| panicked(path))?;
-    opened.map_err(|error| OpenError::of_database(path, error))
+    let opened = opened.map_err(|error| OpenError::of_database(path, error))?;
+    Ok(Closing(Some(opened)))
 }
 
 fn begin_write(path: &Path, database: &redb::Database) -> Result<WriteTransaction, StoreError> {
@@ -136,7 +153,7 @@ fn begin_write(path: &Path, database: &redb::Database) -> Result<WriteTransactio
     Ok(transaction)
 }
 
-fn prepare(path: &Path, database: &mut redb::Database, thorough: bool) -> Result<(), OpenError> {
+fn prepare(path: &Path, database: &mut redb::Database, new: bool, thorough: bool) -> Result<(), OpenError> {
     match format(path, database)? {
         Some(FORMAT) => {}
         Some(found) if found > FORMAT => {
@@ -144,7 +161,9 @@ fn prepare(path: &Path, database: &mut redb::Database, thorough: bool) -> Result
             return Err(OpenError::NewerFormat { path, found });
         }
         Some(_) => return Err(OpenError::damaged(path, "there was never a format 0")),
-        None => make(path, database)?,
+        None if new => make(path, database)?,
+        // A store never has nothing in it.
+        None => return Err(OpenError::Foreign(path.to_owned())),
     }
     if thorough {
         // False: it has put its list of free pages in order. It would not go back to an older commit.

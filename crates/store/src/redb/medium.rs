@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::redb::Options;
 use crate::redb::database::Database;
@@ -14,17 +15,27 @@ pub trait Medium: Debug + Send + Sync {
     /// What messages call it.
     fn path(&self) -> &Path;
 
-    /// Opens it. An empty one is made a database.
+    /// True where there is nothing on it and a store is to be made.
+    fn is_new(&self) -> bool;
+
+    /// Opens it.
     fn open(&self, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError>;
 }
 
 /// A file.
 #[derive(Debug)]
-pub(super) struct FileMedium(PathBuf);
+pub(super) struct FileMedium {
+    path: PathBuf,
+    /// Only then is an empty file made a database: else it is somebody's mistake.
+    empty: bool,
+}
 
 impl FileMedium {
     pub(super) fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self {
+            path: path.to_owned(),
+            empty: false,
+        }
     }
 
     /// Makes a store beside its place and moves it there when it is whole.
@@ -44,10 +55,11 @@ impl FileMedium {
             fs::remove_file(&beside).map_err(io)?;
         }
         make_private(&beside).map_err(io)?;
-        drop(Database::open(
-            std::sync::Arc::new(Self(beside.clone())),
-            options.clone(),
-        )?);
+        let medium = Self {
+            path: beside.clone(),
+            empty: true,
+        };
+        drop(Database::open(Arc::new(medium), options.clone())?);
         // A link and not a move: it never replaces what somebody else has put there meanwhile.
         fs::hard_link(&beside, path).map_err(|source| OpenError::io(path, source))?;
         fs::remove_file(&beside).map_err(io)?;
@@ -65,11 +77,17 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 impl Medium for FileMedium {
     fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    fn is_new(&self) -> bool {
+        self.empty
     }
 
     fn open(&self, builder: &redb::Builder) -> Result<redb::Database, redb::DatabaseError> {
-        let file = OpenOptions::new().read(true).write(true).open(&self.0)?;
-        builder.create_file(file)
+        match self.empty {
+            true => builder.create(&self.path),
+            false => builder.open(&self.path),
+        }
     }
 }

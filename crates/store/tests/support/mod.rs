@@ -160,6 +160,10 @@ impl Medium for Disk {
         Path::new("disk")
     }
 
+    fn is_new(&self) -> bool {
+        self.content().bytes.is_empty()
+    }
+
     fn open(&self, builder: &Builder) -> Result<Database, DatabaseError> {
         if self.content().gone {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
