@@ -53,9 +53,11 @@ pub fn check(cases: u32, run: impl Fn(&[Step])) {
 }
 
 /// Runs the steps on a store that is empty, and compares each answer, and in the end the whole history, with the reference's.
+///
+/// The subject is asked for its store before each step: it may be another way to the same one, or the same one started again, as long as
+/// leases keep their times.
 pub async fn follow(subject: &dyn Subject, steps: &[Step]) {
-    let store = subject.store();
-    let first = current(store.as_ref()).await;
+    let first = current(subject.store().as_ref()).await;
     let mut run = Run {
         reference: Reference::new(first),
         first,
@@ -63,14 +65,11 @@ pub async fn follow(subject: &dyn Subject, steps: &[Step]) {
         leases: Vec::new(),
     };
     for step in steps {
-        run.step(subject, store.as_ref(), step).await;
-        assert_eq!(
-            current(store.as_ref()).await,
-            run.reference.revision(),
-            "after {step:?}"
-        );
+        run.step(subject, subject.store().as_ref(), step).await;
+        let revision = current(subject.store().as_ref()).await;
+        assert_eq!(revision, run.reference.revision(), "after {step:?}");
     }
-    run.compare_history(store.as_ref()).await;
+    run.compare_history(subject.store().as_ref()).await;
 }
 
 async fn current(store: &dyn Store) -> Revision {

@@ -92,6 +92,7 @@ macro_rules! conformance {
                 a_wait_can_be_given_up
                 progress_is_said_where_asked
                 compacted_history_is_refused
+                the_edge_of_history_is_refused_or_whole
                 a_watcher_that_is_overtaken_hears_of_it_or_misses_nothing
                 zero_is_no_revision_to_watch_from;
             leases:

@@ -175,6 +175,27 @@ pub async fn compacted_history_is_refused(subject: &dyn Subject) {
     assert_eq!(corner.events(watcher.as_mut(), 1).await, [format!("{third}:a=3")]);
 }
 
+/// From the compacted revision itself: refused, or complete.
+pub async fn the_edge_of_history_is_refused_or_whole(subject: &dyn Subject) {
+    let corner = Corner::of(subject, "edge").await;
+    corner.put("a", "1").await;
+    let second = corner.put("a", "2").await;
+    corner.put("a", "3").await;
+    assert_eq!(corner.store.compact(second).await, Ok(()));
+    let mut watcher = match corner.store.watch(WatchRequest::new(corner.all(), second)).await {
+        Ok(watcher) => watcher,
+        Err(error) => return assert!(matches!(error, StoreError::Compacted { .. })),
+    };
+    let mut shown = Vec::new();
+    while shown.len() < 2 {
+        match watcher.next().await {
+            Ok(batch) => shown.extend(batch.events.iter().map(|event| corner.shown_event(event))),
+            Err(error) => return assert!(matches!(error, StoreError::Compacted { .. }) && shown.is_empty()),
+        }
+    }
+    assert_eq!(shown, [format!("{second}:a=2"), format!("{}:a=3", second + 1)]);
+}
+
 /// Which of the two depends on how far a back end sends ahead.
 pub async fn a_watcher_that_is_overtaken_hears_of_it_or_misses_nothing(subject: &dyn Subject) {
     let corner = Corner::of(subject, "overtaken").await;
