@@ -210,48 +210,106 @@ fn a_full_disk_is_an_error_and_nothing_is_half_done() {
     });
 }
 
-/// With the disk failing at each write and each sync of a commit, for a moment: what the caller hears is what is there.
+/// What a caller hears about a transaction during which the disk fails; and it is what is there.
+fn fail_during_a_commit(prepare: impl FnOnce(&Disk)) -> Result<(), StoreError> {
+    let disk = Disk::default();
+    runtime().block_on(async {
+        let store = open(&disk);
+        store.transact(pair(0)).await.unwrap();
+        prepare(&disk);
+        let outcome = store.transact(pair(1)).await;
+        disk.content().syncs_left = None;
+        disk.content().writes_left = None;
+        // The first request after the disk is well again opens the file.
+        let next = store.transact(pair(2)).await.unwrap();
+        let there = pairs(&store).await.contains(&1);
+        match &outcome {
+            Ok(_) => assert!(there),
+            Err(error) => assert!(error.may_have_committed() || !there, "{error}"),
+        }
+        let versions = 2 + u64::from(there);
+        let counter = store.get(b"counter".to_vec()).await.unwrap().unwrap();
+        assert_eq!((counter.version, counter.mod_revision), (versions, next.revision));
+        outcome.map(drop)
+    })
+}
+
+/// At each write and each sync of a commit, for a moment or for longer.
 #[test]
 fn a_failed_write_or_sync_is_told_as_it_is() {
-    let runtime = runtime();
-    let (mut failed, mut settled) = (0, 0);
+    let (mut unknown, mut not_done) = ([0; 2], [0; 2]);
     for point in 0..24 {
-        for of_sync in [false, true] {
-            let disk = Disk::default();
-            runtime.block_on(async {
-                let store = open(&disk);
-                store.transact(pair(0)).await.unwrap();
+        for (of_sync, once) in [(false, false), (false, true), (true, false), (true, true)] {
+            let outcome = fail_during_a_commit(|disk| {
+                let mut content = disk.content();
+                content.once = once;
                 match of_sync {
-                    true => disk.content().syncs_left = Some(point),
-                    false => disk.content().writes_left = Some(point),
+                    true => content.syncs_left = Some(point),
+                    false => content.writes_left = Some(point),
                 }
-                let outcome = store.transact(pair(1)).await;
-                let heal = |disk: &Disk| {
-                    disk.content().syncs_left = None;
-                    disk.content().writes_left = None;
-                };
-                heal(&disk);
-                // The first request after the disk is well again opens the file.
-                let next = store.transact(pair(2)).await.unwrap();
-                let there = pairs(&store).await.contains(&1);
-                match &outcome {
-                    Ok(_) => assert!(there, "{point}"),
-                    Err(error) if error.may_have_committed() => failed += 1,
-                    Err(error) => {
-                        assert!(!there, "{point}: {error}");
-                        settled += 1;
-                    }
-                }
-                let versions = 2 + u64::from(there);
-                let counter = store.get(b"counter".to_vec()).await.unwrap().unwrap();
-                assert_eq!((counter.version, counter.mod_revision), (versions, next.revision));
             });
+            match outcome {
+                Err(error) if error.may_have_committed() => unknown[usize::from(once)] += 1,
+                Err(_) => not_done[usize::from(once)] += 1,
+                Ok(()) => {}
+            }
         }
     }
     assert!(
-        failed + settled > 3,
-        "some points are within a commit: {failed} {settled}"
+        unknown[0] > 1,
+        "a file that cannot be opened says nothing: {unknown:?}"
     );
+    assert_eq!(
+        unknown[1], 1,
+        "only the last sync leaves a commit that is there and may not last"
+    );
+    assert!(
+        not_done[1] > 1,
+        "else the file says that nothing was done: {not_done:?}"
+    );
+}
+
+#[test]
+fn what_was_done_unheard_is_taken_care_of() {
+    let disk = Disk::default();
+    let clock = ManualClock::default();
+    let options = Options {
+        clock: Arc::new(clock.clone()),
+        ..Options::default()
+    };
+    let second = Duration::from_secs(1);
+    runtime().block_on(async {
+        let store = RedbStore::open_medium(Arc::new(disk.clone()), options).unwrap();
+        // The second sync of a commit is its last.
+        disk.content().once = true;
+        disk.content().syncs_left = Some(1);
+        let unknown = store.grant(second).await.unwrap_err();
+        assert!(unknown.may_have_committed(), "{unknown}");
+        let unheard = anet_store::LeaseId(1);
+        let leased = Operation::put_leased("leased", "", unheard);
+        let revision = store
+            .transact(Transaction::new().then(leased))
+            .await
+            .unwrap()
+            .revision;
+        let request = WatchRequest::new(KeyRange::all(), revision + 1);
+        let mut watcher = store.watch(request).await.unwrap();
+        disk.content().syncs_left = Some(1);
+        let (batch, put) = tokio::join!(watcher.next(), store.put(b"a".to_vec(), Vec::new()));
+        assert!(put.unwrap_err().may_have_committed());
+        assert_eq!(
+            batch.unwrap().events[0].key,
+            b"a",
+            "what can be read is told to watchers"
+        );
+        clock.advance(second);
+        store.expire_leases().await.unwrap();
+        assert_eq!(
+            store.get(b"leased".to_vec()).await,
+            Ok(None),
+            "the lease has an end"
+        );
+    });
 }
 
 #[test]

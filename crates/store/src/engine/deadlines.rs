@@ -17,6 +17,11 @@ impl Deadlines {
         self.of_lease.insert(lease, at);
     }
 
+    /// When the lease expires.
+    pub(crate) fn of(&self, lease: LeaseId) -> Option<Duration> {
+        self.of_lease.get(&lease).copied()
+    }
+
     /// The lease is gone.
     pub(crate) fn remove(&mut self, lease: LeaseId) {
         self.of_lease.remove(&lease);

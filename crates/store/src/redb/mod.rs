@@ -9,7 +9,7 @@
 //!   must add up ([`Options::verify`]). Commits are made in two phases, so that a page that went bad is an error and never a quiet step
 //!   back to the commit before.
 //! - **Full disk** and other failed writes: an error, nothing half done; the file is opened anew and its own counter says
-//!   whether the commit is in it. Where even that fails, the outcome is unknown.
+//!   whether the commit is in it. Where it is, or where even that fails, the outcome is unknown: written is not yet durable.
 //! - **History** is bounded ([`Options::history_events`], [`Options::history_bytes`]); watchers that are overtaken hear so.
 //! - **Leases** have their whole time again after a restart.
 
@@ -75,7 +75,7 @@ impl Default for Options {
     }
 }
 
-/// A store in a file. Clones are the same store; the file is closed behind the last one.
+/// A store in a file. Clones are the same store; the file is closed behind the last one and the last of its watchers.
 #[derive(Debug, Clone)]
 pub struct RedbStore {
     reader: Reader,

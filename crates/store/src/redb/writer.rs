@@ -193,6 +193,7 @@ impl Writer {
     fn settle(&mut self, jobs: &[Job]) -> Result<Vec<Outcome>, StoreError> {
         if self.database.is_closed() {
             self.database.open_anew(0)?;
+            self.catch_up()?;
         }
         let mut written = None;
         let attempt = catch_unwind(AssertUnwindSafe(|| self.attempt(jobs, &mut written)));
@@ -208,18 +209,30 @@ impl Writer {
             }),
         };
         if let Some(failure) = failure {
-            self.recover(failure, written.as_ref().map(|written| written.commits))?;
+            if let Failure {
+                error: StoreError::Damaged { .. },
+                committing: false,
+            } = failure
+            {
+                // A record of ours that went bad is nothing that opening the file anew would mend.
+                return Err(failure.error);
+            }
+            return Err(self.recover(failure, written.as_ref().map(|written| written.commits)));
         }
         Ok(written.map_or_else(Vec::new, |written| self.publish(written)))
     }
 
     fn publish(&mut self, written: Written) -> Vec<Outcome> {
+        self.announce(written.revision);
+        written.outcomes
+    }
+
+    fn announce(&self, newest: Revision) {
         self.revisions.send_if_modified(|revision| {
-            let moved = *revision != written.revision;
-            *revision = written.revision;
+            let moved = *revision != newest;
+            *revision = newest;
             moved
         });
-        written.outcomes
     }
 
     /// `written` is set before the commit is begun.
@@ -256,17 +269,32 @@ impl Writer {
         done.map_err(|error| Failure { error, committing })
     }
 
-    /// Ok where what failed is in the file all the same.
-    fn recover(&self, failure: Failure, commits: Option<u64>) -> Result<(), StoreError> {
+    /// Opens the file anew; answers what a caller has to hear.
+    fn recover(&mut self, failure: Failure, commits: Option<u64>) -> StoreError {
         let commits = commits.filter(|_| failure.committing).unwrap_or(u64::MAX);
-        match self.database.open_anew(commits) {
-            Ok(Settled::Committed) => Ok(()),
-            Ok(Settled::NotCommitted) => Err(failure.error),
-            Err(_) if commits < u64::MAX => Err(StoreError::OutcomeUnknown {
-                reason: failure.error.to_string(),
-            }),
-            Err(_) => Err(failure.error),
+        let settled = self.database.open_anew(commits);
+        let caught_up = settled.clone().and_then(|_| self.catch_up());
+        match settled {
+            Ok(Settled::NotCommitted) => failure.error,
+            Err(_) if commits == u64::MAX => failure.error,
+            // Also where it is in the file: whether the disk has it as well is what failed.
+            Ok(Settled::Committed) | Err(_) => StoreError::OutcomeUnknown {
+                reason: caught_up.err().unwrap_or(failure.error).to_string(),
+            },
         }
+    }
+
+    /// Takes note of what the file holds that nobody was told of.
+    fn catch_up(&mut self) -> Result<(), StoreError> {
+        let (leases, revision) = self.database.beginning()?;
+        let now = self.database.options.clock.now();
+        let known = std::mem::take(&mut self.deadlines);
+        for (lease, ttl) in leases {
+            let at = known.of(lease).unwrap_or(now + ttl);
+            self.deadlines.set(lease, at);
+        }
+        self.announce(revision);
+        Ok(())
     }
 
     fn follow_lease(&mut self, request: &Request, outcome: &Outcome) {

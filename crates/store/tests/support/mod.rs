@@ -59,6 +59,8 @@ pub struct Content {
     pub writes_left: Option<u64>,
     /// Syncs that still work, if they are counted.
     pub syncs_left: Option<u64>,
+    /// After one failure of a counted write or sync all is well again.
+    pub once: bool,
     /// Where set, it cannot be opened.
     pub gone: bool,
 }
@@ -97,9 +99,12 @@ impl Disk {
     }
 }
 
-fn spend(left: &mut Option<u64>, kind: io::ErrorKind) -> io::Result<()> {
+fn spend(left: &mut Option<u64>, once: bool, kind: io::ErrorKind) -> io::Result<()> {
     match left {
-        Some(0) => Err(kind.into()),
+        Some(0) => {
+            *left = left.filter(|_| !once);
+            Err(kind.into())
+        }
         Some(left) => {
             *left -= 1;
             Ok(())
@@ -133,7 +138,8 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut content = self.content();
-        spend(&mut content.syncs_left, io::ErrorKind::Other)?;
+        let once = content.once;
+        spend(&mut content.syncs_left, once, io::ErrorKind::Other)?;
         let Content {
             bytes,
             synced,
@@ -148,7 +154,8 @@ impl StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let at = usize::try_from(offset).unwrap();
         let mut content = self.content();
-        spend(&mut content.writes_left, io::ErrorKind::StorageFull)?;
+        let once = content.once;
+        spend(&mut content.writes_left, once, io::ErrorKind::StorageFull)?;
         content.bytes[at..at + data.len()].copy_from_slice(data);
         content.unsynced.push((at, data.to_vec()));
         Ok(())
