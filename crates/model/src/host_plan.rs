@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anet_packet::addr::{IpPrefix, Mac, Mtu, Vni};
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::Id;
 
 /// Id of a [`Network`].
@@ -81,7 +83,8 @@ pub struct Network {
 }
 
 /// How addresses of an IPv6 subnet reach guests (Neutron's `ipv6_address_mode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ipv6Mode {
     /// DHCPv6 gives the address and options; the router advertisement has M and O set.
     DhcpV6Stateful,
@@ -135,7 +138,7 @@ pub enum Attachment {
 }
 
 /// An address a port may use besides its own (Neutron's allowed address pair).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AddressPair {
     /// The MAC; the port's own where `None`.
     pub mac: Option<Mac>,
@@ -222,7 +225,8 @@ pub struct SecurityGroup {
 }
 
 /// Seen from the guest, as in Neutron.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Into the guest.
     Ingress,
@@ -231,7 +235,8 @@ pub enum Direction {
 }
 
 /// The IP version a rule is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// IPv4.
     Ipv4,
@@ -251,7 +256,8 @@ impl Family {
 }
 
 /// What of layer 4 a rule matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Everything.
     Any,
@@ -271,7 +277,7 @@ pub enum Protocol {
 }
 
 /// An inclusive range of layer-4 ports, `first <= last`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PortRange {
     /// Lowest.
     pub first: u16,

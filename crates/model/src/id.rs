@@ -82,6 +82,17 @@ impl<N> fmt::Debug for Id<N> {
         f.write_str(&self.text)
     }
 }
+impl<N> serde::Serialize for Id<N> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+impl<'de, N> serde::Deserialize<'de> for Id<N> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
+    }
+}
 impl<N> FromStr for Id<N> {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {

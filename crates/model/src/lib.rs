@@ -1,4 +1,4 @@
-//! The nouns of the fabric. Today: [`host_plan`], what one host must do, and [`id`]s.
+//! The nouns of the fabric: [`intent`], what users ask for; [`host_plan`], what one host must do; and [`id`]s.
 //!
 //! Pure data and its validation; no I/O, no clock. Names are Neutron's where Neutron has them.
 //!
@@ -13,6 +13,7 @@ pub mod entry;
 pub mod host_plan;
 pub mod id;
 mod index;
+pub mod intent;
 pub mod limits;
 pub mod state;
 #[cfg(feature = "testing")]

@@ -326,6 +326,49 @@ impl FromStr for IpPrefix {
     }
 }
 
+/// Texts and numbers as which address types are kept in serialised forms; reading checks as making them does.
+#[cfg(feature = "serde")]
+mod serialised {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{IpPrefix, Mac, Mtu, Vlan, Vni};
+
+    macro_rules! as_text {
+        ($($type:ty),*) => {$(
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    serializer.collect_str(self)
+                }
+            }
+            impl<'de> Deserialize<'de> for $type {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                    text.parse().map_err(D::Error::custom)
+                }
+            }
+        )*};
+    }
+
+    macro_rules! as_number {
+        ($($type:ty, $number:ty);*) => {$(
+            impl Serialize for $type {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    self.get().serialize(serializer)
+                }
+            }
+            impl<'de> Deserialize<'de> for $type {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    Self::new(<$number>::deserialize(deserializer)?).map_err(D::Error::custom)
+                }
+            }
+        )*};
+    }
+
+    as_text!(Mac, IpPrefix);
+    as_number!(Vni, u32; Vlan, u16; Mtu, u32);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,1 @@
+//! What people and tools say to a controller: resources and their attributes, and a client.

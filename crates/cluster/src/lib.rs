@@ -1,0 +1,1 @@
+//! How nodes stay together: streams of opaque messages between them, and the trust that those rest on.

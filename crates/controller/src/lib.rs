@@ -1,0 +1,1 @@
+//! Where networks are defined: admission, planning and the hosts' sessions.
