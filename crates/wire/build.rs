@@ -2,7 +2,11 @@
 
 use std::error::Error;
 
-const FILES: [&str; 2] = ["proto/host_plan.proto", "proto/control.proto"];
+const FILES: [&str; 3] = [
+    "proto/host_plan.proto",
+    "proto/control.proto",
+    "proto/session.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     FILES

@@ -1,6 +1,7 @@
 //! Reports: digests, drops, flows, connections, counters, ports, versions.
 
 use anet_model::entry::Noun;
+use anet_model::host_plan::PortId;
 
 use super::field::{
     DecodeError, Decoded, address, address_bytes, at, digest, each, id, number, optional_id, required,
@@ -290,36 +291,42 @@ fn tunnel_counters_message(c: TunnelCounters) -> proto::TunnelCounters {
 }
 
 pub(super) fn ports(message: proto::Ports) -> Decoded<Vec<PortState>> {
-    each("ports", message.ports, |state| {
-        let link = match required("link", state.link)? {
-            Link::Up(_) => LinkState::Up,
-            Link::Down(_) => LinkState::Down,
-            Link::Detached(_) => LinkState::Detached,
-            Link::Retrying(proto::Retrying { error, attempts }) => LinkState::Retrying { error, attempts },
-            Link::Quarantined(proto::Quarantined { error }) => LinkState::Quarantined { error },
-        };
-        Ok(PortState {
-            port: id("port", &state.port)?,
-            link,
-        })
+    each("ports", message.ports, port_state)
+}
+
+pub(super) fn port_state(state: proto::PortState) -> Decoded<PortState> {
+    let link = match required("link", state.link)? {
+        Link::Up(_) => LinkState::Up,
+        Link::Down(_) => LinkState::Down,
+        Link::Detached(_) => LinkState::Detached,
+        Link::Retrying(proto::Retrying { error, attempts }) => LinkState::Retrying { error, attempts },
+        Link::Quarantined(proto::Quarantined { error }) => LinkState::Quarantined { error },
+    };
+    Ok(PortState {
+        port: id("port", &state.port)?,
+        link,
     })
 }
 
 pub(super) fn ports_message(ports: &[PortState]) -> proto::Ports {
+    let state = |state: &PortState| port_state_message(&state.port, state.link.clone());
+    proto::Ports {
+        ports: ports.iter().map(state).collect(),
+    }
+}
+
+pub(super) fn port_state_message(port: &PortId, link: LinkState) -> proto::PortState {
     let nothing = proto::Nothing {};
-    let link = |link: &LinkState| match link.clone() {
+    let link = match link {
         LinkState::Up => Link::Up(nothing),
         LinkState::Down => Link::Down(nothing),
         LinkState::Detached => Link::Detached(nothing),
         LinkState::Retrying { error, attempts } => Link::Retrying(proto::Retrying { error, attempts }),
         LinkState::Quarantined { error } => Link::Quarantined(proto::Quarantined { error }),
     };
-    let state = |state: &PortState| proto::PortState {
-        port: state.port.to_string(),
-        link: Some(link(&state.link)),
-    };
-    proto::Ports {
-        ports: ports.iter().map(state).collect(),
+    proto::PortState {
+        port: port.to_string(),
+        link: Some(link),
     }
 }
 

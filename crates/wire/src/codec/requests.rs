@@ -69,7 +69,7 @@ fn only_field(bytes: &[u8]) -> Decoded<&[u8]> {
     }
 }
 
-fn check_length(bytes: &[u8], limit: usize) -> Decoded<()> {
+pub(super) fn check_length(bytes: &[u8], limit: usize) -> Decoded<()> {
     match bytes.len() {
         length if length > limit => Err(DecodeError::new(format!(
             "a message of {length} bytes is too long: at most {limit}"
@@ -187,7 +187,7 @@ fn filter_message(filter: &Filter) -> proto::Filter {
     }
 }
 
-fn refusal(number: i32) -> Option<Refusal> {
+pub(super) fn refusal(number: i32) -> Option<Refusal> {
     match proto::Refusal::try_from(number).ok()? {
         proto::Refusal::Unspecified => None,
         proto::Refusal::SnapshotNeeded => Some(Refusal::SnapshotNeeded),
@@ -198,7 +198,7 @@ fn refusal(number: i32) -> Option<Refusal> {
     }
 }
 
-const fn refusal_number(refusal: Refusal) -> proto::Refusal {
+pub(super) const fn refusal_number(refusal: Refusal) -> proto::Refusal {
     match refusal {
         Refusal::SnapshotNeeded => proto::Refusal::SnapshotNeeded,
         Refusal::AlreadyApplied => proto::Refusal::AlreadyApplied,
