@@ -1,1 +1,13 @@
-//! What people and tools say to a controller: resources and their attributes, and a client.
+//! What people and tools say: Neutron v2.0's resources and the fabric's own (`/anet/v1`), from one description of attributes.
+//!
+//! [`resource`] has the table and, from it, the decoding of requests and the encoding of answers; [`query`] what a list may be
+//! asked for; [`client`] a blocking client that tools are made of. JSON's names stand in this crate only. It decides nothing:
+//! whether a request may be granted is the controller's to say.
+
+pub mod error;
+pub mod json;
+pub mod resource;
+pub mod timestamp;
+
+pub use error::ApiError;
+pub use resource::{Resource, Role};
