@@ -358,3 +358,76 @@ fn the_command_line_asks_and_applies() {
     let (status, text) = ctl(&["apply", file.to_str().unwrap()]);
     assert!(status == Some(1) && text.contains("wrong.yaml:1:"), "{text}");
 }
+
+/// A host with a port and, behind `host2`, a station.
+const OVERLAY: &str = "tunnel: {address: 192.0.2.1}
+endpoints:
+  host2: {address: 192.0.2.2}
+  host3: {address: 192.0.2.3}
+networks:
+  blue: {vni: 10, mtu: 1450, endpoints: [host2]}
+subnets:
+  v4: {network: blue, prefix: 10.0.0.0/24}
+ports:
+  a: {network: blue, mac: '02:00:00:00:00:01', addresses: [10.0.0.1], security_groups: [g]}
+peers:
+  p: {network: blue, mac: '02:00:00:00:00:05', addresses: [10.0.0.5], endpoint: host2}
+security_groups:
+  g:
+    rules:
+      out: {direction: egress, ethertype: IPv4}
+      web: {direction: ingress, ethertype: IPv4, protocol: tcp, ports: 80}
+";
+
+#[test]
+fn a_packet_out_of_the_tunnel_is_traced_to_its_end() {
+    let daemon = Daemon::start(&[]);
+    let file = daemon.folder.write("plan.yaml", OVERLAY).unwrap();
+    let (status, text) = daemon.ctl(&["apply", file.to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{text}");
+    let trace = |endpoint: &str, rest: &[&str]| {
+        let from = ["trace", "--from-endpoint", endpoint, "--network", "blue"];
+        // What a trace found is printed to standard output, whatever its exit status.
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("ctl")
+            .arg("--control")
+            .arg(daemon.folder.file("control"));
+        let output = command.args(from).args(rest).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (status, text) = trace("host2", &["--to", "10.0.0.1", "--tcp", "80"]);
+    assert_eq!(status, Some(0), "{text}");
+    for part in [
+        "decap",
+        "from endpoint 192.0.2.2 in segment 10",
+        "rule web",
+        "firewall_in",
+        "forwarded: port a\n",
+    ] {
+        assert!(text.contains(part), "no `{part}` in {text}");
+    }
+    let (status, text) = trace("host2", &["--to", "10.0.0.1", "--tcp", "22"]);
+    assert!(
+        status == Some(3) && text.contains("dropped: firewall_ingress"),
+        "{text}"
+    );
+    let (status, text) = trace("host3", &["--from", "10.0.0.5", "--to", "10.0.0.1"]);
+    assert!(
+        status == Some(3) && text.contains("dropped: unknown_endpoint"),
+        "{text}"
+    );
+    let (status, text) = trace("host3", &["--to", "10.0.0.1"]);
+    assert!(
+        status == Some(1) && text.contains("give one with --from"),
+        "{text}"
+    );
+    let (status, text) = trace("host9", &["--to", "10.0.0.1"]);
+    assert!(status == Some(1) && text.contains("no endpoint host9"), "{text}");
+    let (status, text) = daemon.ctl(&["trace", "--port", "a", "--to", "10.0.0.5"]);
+    assert!(
+        status == Some(0) && text.contains("forwarded: endpoint host2\n"),
+        "{text}"
+    );
+}

@@ -16,7 +16,7 @@ use anet_wire::control::report::{
     VersionReport, WorkerCounters,
 };
 use anet_wire::control::trace::{
-    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceStep, TraceVerdict,
+    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceSource, TraceStep, TraceVerdict,
 };
 use anet_wire::control::{Filter, Hello, Refusal, Request, Response};
 use proptest::prelude::*;
@@ -61,11 +61,22 @@ fn traces() -> Vec<TraceRequest> {
     ];
     let request = |packet| {
         Some(TraceRequest {
-            port: "web1".parse().ok()?,
+            from: TraceSource::Port("web1".parse().ok()?),
             packet,
         })
     };
-    packets.into_iter().filter_map(request).collect()
+    let from_tunnel = TraceRequest {
+        from: TraceSource::Tunnel {
+            endpoint: "host2".parse().expect("a legal id"),
+            network: "blue".parse().expect("a legal id"),
+        },
+        packet: TracePacket::Frame(vec![7; 60]),
+    };
+    packets
+        .into_iter()
+        .filter_map(request)
+        .chain([from_tunnel])
+        .collect()
 }
 
 fn requests() -> Vec<Request> {

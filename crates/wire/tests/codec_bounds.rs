@@ -11,7 +11,7 @@ use anet_packet::addr::IpPrefix;
 use anet_wire::codec::{
     CHANGE_BYTES_MAXIMUM, decode_changeset, decode_request, encode_changeset, encode_request,
 };
-use anet_wire::control::trace::{TracePacket, TraceRequest};
+use anet_wire::control::trace::{TracePacket, TraceRequest, TraceSource};
 use anet_wire::control::{Hello, Request};
 
 /// A length-delimited protobuf field of number 1 to 15.
@@ -48,7 +48,7 @@ fn a_request_is_one_thing_and_within_bounds() {
     let frame = |length| {
         let port = "web1".parse().expect("a legal id");
         encode_request(&Request::Trace(TraceRequest {
-            port,
+            from: TraceSource::Port(port),
             packet: TracePacket::Frame(vec![0; length]),
         }))
     };

@@ -14,7 +14,7 @@ use anet_wire::codec::{
 use anet_wire::control::Refusal;
 use anet_wire::control::report::{LinkState, PortState};
 use anet_wire::control::trace::{
-    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceStep, TraceVerdict,
+    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceSource, TraceStep, TraceVerdict,
 };
 use anet_wire::session::{
     AgentHello, AgentMessage, AgentReport, ControllerMessage, OLDEST_PROTOCOL, PROTOCOL, SignedChangeset,
@@ -146,7 +146,7 @@ fn controller_messages() -> Vec<ControllerMessage> {
         ControllerMessage::Trace {
             id: 4,
             request: TraceRequest {
-                port: "web1".parse().expect("a legal id"),
+                from: TraceSource::Port("web1".parse().expect("a legal id")),
                 packet: TracePacket::Fields(fields),
             },
         },

@@ -9,9 +9,11 @@ use std::time::Duration;
 use anet_model::changeset::Changeset;
 use anet_model::diff::diff;
 use anet_model::digest::PlanDigest;
-use anet_model::host_plan::{HostPlan, NetworkId, PortId};
+use anet_model::host_plan::{EndpointId, HostPlan, NetworkId, PortId};
 use anet_wire::client::{Client, ClientError};
-use anet_wire::control::trace::{TraceFields, TracePacket, TraceProtocol, TraceRequest, TraceVerdict};
+use anet_wire::control::trace::{
+    TraceFields, TracePacket, TraceProtocol, TraceRequest, TraceSource, TraceVerdict,
+};
 use anet_wire::control::{Filter, Request, Response};
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
@@ -74,16 +76,23 @@ enum Question {
 }
 
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("source").args(["port", "from_endpoint"]).required(true))]
 #[command(group = ArgGroup::new("packet").args(["to", "frame"]).required(true))]
 #[command(group = ArgGroup::new("protocol").args(["tcp", "udp", "icmp"]))]
 struct TraceArguments {
     /// The local port whose guest sends it.
     #[arg(long, value_name = "PORT")]
-    port: PortId,
+    port: Option<PortId>,
+    /// The remote endpoint that it comes from, through the tunnel.
+    #[arg(long, value_name = "ENDPOINT", requires = "network")]
+    from_endpoint: Option<EndpointId>,
+    /// The network in whose segment it comes through the tunnel.
+    #[arg(long, value_name = "NETWORK", requires = "from_endpoint")]
+    network: Option<NetworkId>,
     /// Destination address.
     #[arg(long, value_name = "ADDRESS")]
     to: Option<IpAddr>,
-    /// Source address; the port's own unless given.
+    /// Source address; the port's own, or that of a station behind the endpoint, unless given.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     from: Option<IpAddr>,
     /// A TCP segment with SYN to this port.
@@ -259,9 +268,22 @@ impl TraceArguments {
             (None, None) => return Err(CtlError("give --to ADDRESS or --frame HEX".to_owned())),
         };
         Ok(TraceRequest {
-            port: self.port.clone(),
+            from: self.source()?,
             packet,
         })
+    }
+
+    fn source(&self) -> Result<TraceSource, CtlError> {
+        match (&self.port, &self.from_endpoint, &self.network) {
+            (Some(port), _, _) => Ok(TraceSource::Port(port.clone())),
+            (None, Some(endpoint), Some(network)) => Ok(TraceSource::Tunnel {
+                endpoint: endpoint.clone(),
+                network: network.clone(),
+            }),
+            _ => Err(CtlError(
+                "give --port PORT, or --from-endpoint ENDPOINT and --network NETWORK".to_owned(),
+            )),
+        }
     }
 
     fn protocol(&self) -> TraceProtocol {

@@ -1,4 +1,5 @@
-//! The frame of a trace: what a guest would send, out of the few fields that matter.
+//! The frame of a trace: what a guest would send, out of the few fields that matter. [`super::tunnel_frame`] has those that
+//! come out of the tunnel.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -55,6 +56,17 @@ pub fn build(
         .source
         .or(own)
         .ok_or(FrameError::NoSource { destination: to })?;
+    build_of(port.mac, from, fields, resolve)
+}
+
+/// The frame that a station with this MAC and address would send.
+pub(super) fn build_of(
+    source: Mac,
+    from: IpAddr,
+    fields: &TraceFields,
+    resolve: impl Fn(IpAddr) -> Option<Mac>,
+) -> Result<Vec<u8>, FrameError> {
+    let to = fields.destination;
     if from.is_ipv4() != to.is_ipv4() {
         return Err(FrameError::Families { from, to });
     }
@@ -63,10 +75,7 @@ pub fn build(
         .or_else(|| group_mac(to))
         .or_else(|| resolve(to))
         .ok_or(FrameError::Unresolved { destination: to })?;
-    let stations = Stations {
-        destination,
-        source: port.mac,
-    };
+    let stations = Stations { destination, source };
     let mut frame = vec![0; FRAME_ROOM];
     let length = match fields.protocol {
         TraceProtocol::Udp {

@@ -5,3 +5,4 @@ pub mod attachments;
 pub mod control;
 pub mod frame;
 pub mod tables;
+pub mod tunnel_frame;

@@ -4,15 +4,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anet_datapath::connections::{Connection, Filter as TableFilter, PortIdentity, Timeouts};
 use anet_datapath::interface::Interface;
-use anet_datapath::pipeline::{self, Environment};
-use anet_datapath::trace::{Fate, Trace};
 use anet_datapath::verdict::DropReason;
 use anet_model::host_plan::{PortId, RuleId};
 use anet_wire::control::report::{
     ConnectionList, ConnectionRecord, Counters, DropRecord, HalfRecord, PortCounters, ReasonCount, TableSize,
     Tuple, VersionReport, WorkerCounters,
 };
-use anet_wire::control::trace::{TracePacket, TraceReport, TraceRequest, TraceStep, TraceVerdict};
 use anet_wire::control::{Filter, OLDEST_PROTOCOL, PROTOCOL, Request, Response};
 use anet_wire::plan_text;
 
@@ -22,7 +19,6 @@ use super::devices::OpenPort;
 use super::flows::rule_of;
 use super::publish::name;
 use crate::core::attachments::Key;
-use crate::core::frame;
 use crate::workers::StageCycles;
 use crate::{SOFTWARE, clock};
 use anet_datapath::burst::Stage;
@@ -78,44 +74,6 @@ impl Daemon {
         let port = self.open.get(key)?;
         let closed = port.health.is_closed(clock::now());
         closed.then(|| "its packets keep panicking a worker; they are dropped for some seconds".to_owned())
-    }
-
-    fn trace(&self, request: &TraceRequest) -> Response {
-        let Some(tables) = self.tables.enter() else {
-            return Response::Error("the tables are gone: the daemon is ending".to_owned());
-        };
-        let (id, plan) = (&request.port, self.control.plan());
-        let (Some(port), Some(index)) = (plan.ports.get(id), self.control.builder().port_index(id)) else {
-            return Response::Error(format!("there is no port {id}; `ctl ports` lists them"));
-        };
-        let frame = match &request.packet {
-            TracePacket::Frame(bytes) => bytes.clone(),
-            TracePacket::Fields(fields) => {
-                let network = tables.port(index).and_then(|port| tables.network(port.network));
-                match frame::build(port, fields, |address| network?.resolve(address)) {
-                    Ok(frame) => frame,
-                    Err(error @ frame::FrameError::Unresolved { .. }) => {
-                        return Response::Trace(unresolved(&error));
-                    }
-                    Err(error) => return Response::Error(error.to_string()),
-                }
-            }
-        };
-        let Some(mut buffer) = self.pool.copy_from(&frame) else {
-            return Response::Error(format!("a frame of {} bytes is too long to trace", frame.len()));
-        };
-        let environment = Environment {
-            tables: &tables,
-            connections: &self.shared.connections,
-            new_connections: &self.shared.new_connections,
-            now: clock::now(),
-            loose_pickup: self.shared.loose_pickup,
-        };
-        Response::Trace(report(pipeline::trace(
-            environment,
-            Interface::port(index),
-            &mut buffer,
-        )))
     }
 
     fn keys(&self) -> impl Iterator<Item = Key> {
@@ -284,49 +242,6 @@ fn port_counters(key: &Key, sums: &Sums) -> PortCounters {
         sent_bytes: sums.sent_bytes,
         dropped_packets: sums.drops.iter().sum(),
         send_errors: sums.send_drops,
-    }
-}
-
-fn unresolved(error: &frame::FrameError) -> TraceReport {
-    let reason = DropReason::UnknownTarget;
-    TraceReport {
-        steps: vec![TraceStep {
-            stage: "respond".to_owned(),
-            what: error.to_string(),
-            ..TraceStep::default()
-        }],
-        verdict: TraceVerdict::Dropped {
-            reason: reason.name().to_owned(),
-            object: reason.explanation().to_owned(),
-        },
-    }
-}
-
-fn report(trace: Trace) -> TraceReport {
-    let steps = trace.steps.into_iter().map(|step| TraceStep {
-        stage: step.stage.to_owned(),
-        what: step.text,
-        ..TraceStep::default()
-    });
-    let verdict = match trace.fate {
-        Some(Fate::Drop(reason)) => TraceVerdict::Dropped {
-            reason: reason.name().to_owned(),
-            object: reason.explanation().to_owned(),
-        },
-        Some(Fate::Reply) => TraceVerdict::Answered {
-            with: "a reply of this host".to_owned(),
-        },
-        Some(fate) => TraceVerdict::Forwarded {
-            to: vec![fate.to_string()],
-        },
-        None => TraceVerdict::Dropped {
-            reason: DropReason::UnknownDestination.name().to_owned(),
-            object: String::new(),
-        },
-    };
-    TraceReport {
-        steps: steps.collect(),
-        verdict,
     }
 }
 

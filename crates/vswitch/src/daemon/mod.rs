@@ -14,6 +14,7 @@ pub mod socket;
 pub mod tap_list;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod uplink;
 
 use std::collections::BTreeMap;

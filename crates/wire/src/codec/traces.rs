@@ -5,7 +5,7 @@ use super::field::{
 };
 use super::proto;
 use crate::control::trace::{
-    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceStep, TraceVerdict,
+    TraceFields, TracePacket, TraceProtocol, TraceReport, TraceRequest, TraceSource, TraceStep, TraceVerdict,
 };
 use proto::trace_fields::Protocol as Layer4;
 use proto::trace_report::Verdict;
@@ -27,10 +27,14 @@ pub(super) fn request(message: proto::TraceRequest) -> Decoded<TraceRequest> {
         Packet::Frame(frame) => TracePacket::Frame(frame),
         Packet::Fields(message) => TracePacket::Fields(at("fields", fields(message))?),
     };
-    Ok(TraceRequest {
-        port: id("port", &message.port)?,
-        packet,
-    })
+    let from = match message.tunnel {
+        Some(tunnel) => TraceSource::Tunnel {
+            endpoint: id("tunnel.endpoint", &tunnel.endpoint)?,
+            network: id("tunnel.network", &tunnel.network)?,
+        },
+        None => TraceSource::Port(id("port", &message.port)?),
+    };
+    Ok(TraceRequest { from, packet })
 }
 
 pub(super) fn request_message(request: &TraceRequest) -> proto::TraceRequest {
@@ -38,9 +42,17 @@ pub(super) fn request_message(request: &TraceRequest) -> proto::TraceRequest {
         TracePacket::Frame(frame) => Packet::Frame(frame.clone()),
         TracePacket::Fields(fields) => Packet::Fields(fields_message(fields)),
     };
+    let (port, tunnel) = match &request.from {
+        TraceSource::Port(port) => (port.to_string(), None),
+        TraceSource::Tunnel { endpoint, network } => {
+            let (endpoint, network) = (endpoint.to_string(), network.to_string());
+            (String::new(), Some(proto::TraceTunnel { endpoint, network }))
+        }
+    };
     proto::TraceRequest {
-        port: request.port.to_string(),
+        port,
         packet: Some(packet),
+        tunnel,
     }
 }
 

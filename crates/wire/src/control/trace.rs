@@ -2,16 +2,30 @@
 
 use std::net::IpAddr;
 
-use anet_model::host_plan::PortId;
+use anet_model::host_plan::{EndpointId, NetworkId, PortId};
 use anet_packet::addr::Mac;
 
 /// What to send, and from where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceRequest {
-    /// The local port whose guest sends it.
-    pub port: PortId,
-    /// The packet.
+    /// Where it comes in.
+    pub from: TraceSource,
+    /// The packet; from the tunnel: the inner one.
     pub packet: TracePacket,
+}
+
+/// Where a traced packet comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TraceSource {
+    /// From the guest of a local port.
+    Port(PortId),
+    /// Out of the tunnel.
+    Tunnel {
+        /// The remote endpoint that sent it.
+        endpoint: EndpointId,
+        /// The network in whose segment it is.
+        network: NetworkId,
+    },
 }
 
 /// A packet to trace.
@@ -31,7 +45,8 @@ impl TracePacket {
 /// Fields of an IP packet to trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceFields {
-    /// Source address; the port's first address of the destination's family where `None`.
+    /// Source address; where `None` the first one of the destination's family that the port has or, from the tunnel, that a
+    /// station behind the endpoint has. From the tunnel, the source MAC is that of the station with this address.
     pub source: Option<IpAddr>,
     /// Destination address.
     pub destination: IpAddr,

@@ -127,6 +127,11 @@ impl TableBuilder {
         self.ports.get(id)
     }
 
+    /// The index of a network in the tables.
+    pub fn network_index(&self, id: &NetworkId) -> Option<u32> {
+        self.networks.get(id)
+    }
+
     /// The port behind an index.
     pub fn port_at(&self, index: u32) -> Option<&PortId> {
         self.ports.iter().find(|(_, i)| *i == index).map(|(id, _)| id)
