@@ -21,6 +21,9 @@ pub const PROTOCOL: u32 = 1;
 /// The oldest version this build still speaks: N-1, or 1 while there was no other.
 pub const OLDEST_PROTOCOL: u32 = if PROTOCOL > 1 { PROTOCOL - 1 } else { 1 };
 
+/// What a controller signs a [`SignedChangeset`] for: a signature for anything else is none.
+pub const CHANGESET_PURPOSE: &str = "changeset";
+
 /// The version that two sides speak, or `None` where they have none in common.
 pub const fn common_protocol(theirs: u32) -> Option<u32> {
     let lower = if theirs < PROTOCOL { theirs } else { PROTOCOL };
