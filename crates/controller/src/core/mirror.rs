@@ -1,0 +1,204 @@
+//! What the store holds, in memory: the planner with its intent, who uses what, and the revision of each object.
+//!
+//! Fed by a listing, then by watch events. A watch is only a hint: the counter, which every write puts and whose value says how many
+//! objects the write changed, shows each gap, be it in the middle or at the end. Then everything is listed again, and what differs
+//! is taken in as one change.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anet_model::changeset::Change;
+use anet_model::host_plan::SecurityGroupId;
+use anet_model::intent::{HostId, Intent, IntentChange};
+use anet_plan::{Planner, Settings};
+use anet_store::{Event, KeyValue, Listing, Revision, WatchBatch};
+
+use super::index::Index;
+use super::keys::{self, Noun, Place};
+use super::record::{self, RecordError};
+
+/// What the change counter's value is after a write that changed so many objects.
+pub fn counter_value(objects: usize) -> Vec<u8> {
+    objects.to_string().into_bytes()
+}
+
+/// What taking something in did: for each host whose plan is another one now, what differs.
+pub type HostChanges = BTreeMap<HostId, Vec<Change>>;
+
+/// What came of a watch's batch.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// The mirror is as of the batch.
+    Applied(HostChanges),
+    /// Something is missing: list again.
+    Gap,
+}
+
+/// The mirror. It starts empty, at revision 0.
+#[derive(Debug)]
+pub struct Mirror {
+    planner: Planner,
+    index: Index,
+    revisions: HashMap<(Noun, String), (Revision, Option<SecurityGroupId>)>,
+    revision: Revision,
+    counter: u64,
+}
+
+impl Mirror {
+    /// An empty mirror.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            planner: Planner::new(settings),
+            index: Index::default(),
+            revisions: HashMap::new(),
+            revision: 0,
+            counter: 0,
+        }
+    }
+
+    /// The store's revision as of which it is right.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The objects.
+    pub fn intent(&self) -> &Intent {
+        self.planner.intent()
+    }
+
+    /// The plans.
+    pub const fn planner(&self) -> &Planner {
+        &self.planner
+    }
+
+    /// Who uses what.
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The revision that wrote an object last; 0 for none.
+    pub fn revision_of(&self, noun: Noun, id: &str) -> Revision {
+        let key = (noun, id.to_owned());
+        self.revisions.get(&key).map_or(0, |(revision, _)| *revision)
+    }
+
+    /// Takes a listing of all objects, with the counter's state at the same revision, in the place of what was there.
+    pub fn list(&mut self, listing: &Listing, counter: Option<&KeyValue>) -> Result<HostChanges, RecordError> {
+        let mut changes = Vec::new();
+        let mut seen = HashSet::new();
+        for entry in &listing.entries {
+            let Some(Place::Object(noun, id, group)) = keys::place(&entry.key) else {
+                continue;
+            };
+            let key = (noun, id);
+            if self.revisions.get(&key).is_none_or(|(revision, _)| *revision != entry.mod_revision) {
+                changes.push(record::change(noun, &key.1, Some(&entry.value))?);
+                self.revisions.insert(key.clone(), (entry.mod_revision, typed(group)));
+            }
+            seen.insert(key);
+        }
+        let gone: Vec<_> = self.revisions.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        for key in gone {
+            changes.push(record::change(key.0, &key.1, None)?);
+            self.revisions.remove(&key);
+        }
+        self.revision = listing.revision;
+        self.counter = counter.map_or(0, |counter| counter.version);
+        Ok(self.take_in(changes))
+    }
+
+    /// Follows a watch of [`keys::watched`]. On [`Followed::Gap`] and on an error nothing has changed.
+    pub fn follow(&mut self, batch: &WatchBatch) -> Result<Followed, RecordError> {
+        let fresh: Vec<&Event> = batch.events.iter().filter(|event| event.revision > self.revision).collect();
+        let Some(counter) = count(&fresh, self.counter) else {
+            return Ok(Followed::Gap);
+        };
+        // Of an object that was changed several times, only what it is in the end counts.
+        let mut latest = BTreeMap::new();
+        for event in fresh {
+            let Some(Place::Object(noun, id, group)) = keys::place(&event.key) else {
+                continue;
+            };
+            let record = event.now.as_ref().map(|now| now.value.as_slice());
+            let change = record::change(noun, &id, record)?;
+            let mark = event.now.as_ref().map(|now| (now.mod_revision, typed(group)));
+            latest.insert((noun, id), (change, mark));
+        }
+        let mut changes = Vec::new();
+        for (key, (change, mark)) in latest {
+            match mark {
+                Some(mark) => self.revisions.insert(key, mark),
+                None => self.revisions.remove(&key),
+            };
+            changes.push(change);
+        }
+        self.counter = counter;
+        self.revision = self.revision.max(batch.revision);
+        Ok(Followed::Applied(self.take_in(changes)))
+    }
+
+    /// Nothing was written between what the mirror has and `revision`: the counter, last put at `counter`, says so.
+    pub fn advance(&mut self, counter: Revision, revision: Revision) {
+        if counter <= self.revision {
+            self.revision = self.revision.max(revision);
+        }
+    }
+
+    fn take_in(&mut self, changes: Vec<IntentChange>) -> HostChanges {
+        for change in &changes {
+            if let Some(old) = current(self.planner.intent(), change) {
+                self.index.set(&old, false);
+            }
+            self.index.set(change, true);
+        }
+        match changes.is_empty() {
+            true => HostChanges::new(),
+            false => self.planner.apply(changes),
+        }
+    }
+}
+
+fn typed(group: Option<String>) -> Option<SecurityGroupId> {
+    group.and_then(|group| SecurityGroupId::new(&group).ok())
+}
+
+/// Counts the writes of some events on from `counter`; `None` where one is missing, or an object of one.
+fn count(events: &[&Event], mut counter: u64) -> Option<u64> {
+    for revision in events.chunk_by(|a, b| a.revision == b.revision) {
+        let mut objects = 0_usize;
+        let mut said = None;
+        for event in revision {
+            match keys::place(&event.key) {
+                Some(Place::Counter) => said = event.now.as_ref(),
+                Some(Place::Object(..)) => objects += 1,
+                None => {}
+            }
+        }
+        match said {
+            Some(put) if put.version == counter + 1 && put.value == counter_value(objects) => counter += 1,
+            None if objects == 0 => {}
+            _ => return None,
+        }
+    }
+    Some(counter)
+}
+
+/// What an object is now, as a change that would make it so; `None` where it is not there.
+fn current(intent: &Intent, change: &IntentChange) -> Option<IntentChange> {
+    fn of<K: Ord + Clone, V: Clone>(map: &BTreeMap<K, V>, id: &K) -> Option<(K, Option<V>)> {
+        Some((id.clone(), Some(map.get(id)?.clone())))
+    }
+    Some(match change {
+        IntentChange::Project(id, _) => of(&intent.projects, id).map(|(id, v)| IntentChange::Project(id, v))?,
+        IntentChange::Network(id, _) => of(&intent.networks, id).map(|(id, v)| IntentChange::Network(id, v))?,
+        IntentChange::Subnet(id, _) => of(&intent.subnets, id).map(|(id, v)| IntentChange::Subnet(id, v))?,
+        IntentChange::Port(id, _) => of(&intent.ports, id).map(|(id, v)| IntentChange::Port(id, v))?,
+        IntentChange::SecurityGroup(id, _) => {
+            of(&intent.security_groups, id).map(|(id, v)| IntentChange::SecurityGroup(id, v))?
+        }
+        IntentChange::Rule(id, _) => of(&intent.rules, id).map(|(id, v)| IntentChange::Rule(id, v))?,
+        IntentChange::Host(id, _) => of(&intent.hosts, id).map(|(id, v)| IntentChange::Host(id, v))?,
+        IntentChange::ForeignEndpoint(id, _) => {
+            of(&intent.foreign_endpoints, id).map(|(id, v)| IntentChange::ForeignEndpoint(id, v))?
+        }
+    })
+}

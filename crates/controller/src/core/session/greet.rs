@@ -1,0 +1,160 @@
+//! The beginning of a session: who may speak for the host, and what it needs.
+
+use anet_model::state::Cursor;
+use anet_wire::session::{AgentHello, ControllerMessage, OLDEST_PROTOCOL, PROTOCOL, common_protocol};
+
+use super::super::events::EventKind;
+use super::log::Behind;
+use super::{Connection, HostSession, Live, Output, PlanView, SILENCE_MS, Stage};
+
+/// What an agent with an older key of its host hears.
+pub const JOINED_AGAIN: &str = "joined again elsewhere: another agent has joined as this host since, and only its key counts; \
+                                       stop this one, or join it again with a new token";
+/// What the agent of a host that is not there hears.
+pub const DELETED: &str = "this host is not one of the cluster's: it was deleted; join it again with a new token";
+/// A stream that was heard within this time is believed to be alive: reports come every second.
+const ALIVE_MS: u64 = 2_500;
+/// A live agent that is heard so long after another one knocked is not just one that is on its way out.
+const CONTEST_MS: u64 = 1_200;
+/// History begins anew at most so often because of one host.
+const MINT_PAUSE_MS: u64 = 30_000;
+/// An incarnation so far above ours is no incarnation of this store.
+const INCARNATION_LEAP: u64 = 1 << 32;
+
+/// Sends an agent away that never got a session.
+pub fn send_away(connection: Connection, reason: &str, retry: bool, outputs: &mut Vec<Output>) {
+    let reason = reason.to_owned();
+    outputs.push(Output::Send(connection, ControllerMessage::Farewell { reason, retry }));
+    outputs.push(Output::Close(connection));
+}
+
+/// Tells where a second agent was refused and the first one goes on speaking.
+pub(super) fn settle_contest(live: &mut Live, now_ms: u64, outputs: &mut Vec<Output>) {
+    if live.contested_ms.is_some_and(|at| now_ms >= at + CONTEST_MS) {
+        live.contested_ms = None;
+        let text = "two hosts with one identity: a second agent shows this host's key while the first one is at work; one of them is a \
+                    copy of the other's data folder: stop it, empty its folder and join it as a host of its own";
+        outputs.push(Output::Event(EventKind::TwoIdentities, text.to_owned()));
+    }
+}
+
+impl HostSession {
+    /// An agent's hello on a new stream whose certificate names this host. `fingerprint` is that of its key.
+    pub fn hello(
+        &mut self,
+        connection: Connection,
+        hello: &AgentHello,
+        fingerprint: &str,
+        view: &PlanView<'_>,
+        now_ms: u64,
+    ) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        let Some(protocol) = common_protocol(hello.protocol) else {
+            let reason = format!(
+                "{} speaks version {} of the session protocol, this controller {OLDEST_PROTOCOL} to {PROTOCOL}: bring the older one up to date",
+                hello.software, hello.protocol
+            );
+            return refuse(connection, &reason, false, outputs);
+        };
+        if fingerprint != view.identity {
+            return refuse(connection, JOINED_AGAIN, false, outputs);
+        }
+        if !self.make_room(hello.instance, now_ms, &mut outputs) {
+            send_away(connection, "another agent is at work for this host", true, &mut outputs);
+            return outputs;
+        }
+        outputs.push(Output::Send(connection, welcome(protocol, view)));
+        let text = format!("{} on {}", hello.software, hello.machine);
+        outputs.push(Output::Event(EventKind::HostConnected, text));
+        self.health.greeted(hello);
+        let mut live = Live::new(connection, hello, fingerprint, now_ms);
+        live.stage = self.first_stage(&mut live.position, hello, view);
+        self.live = Some(live);
+        if is_ahead(hello.cursor, view) {
+            self.ask_for_incarnation(hello.cursor, view, now_ms, &mut outputs);
+        } else {
+            self.pump(view, &mut outputs);
+        }
+        outputs
+    }
+
+    /// True where no other agent is at work; one that is silent, or is the same process, makes room.
+    fn make_room(&mut self, instance: u64, now_ms: u64, outputs: &mut Vec<Output>) -> bool {
+        let Some(live) = &mut self.live else {
+            return true;
+        };
+        let silent = now_ms.saturating_sub(live.heard_ms) > ALIVE_MS.min(SILENCE_MS);
+        if live.instance == instance || silent {
+            outputs.push(Output::Close(live.connection));
+            self.live = None;
+            return true;
+        }
+        live.contested_ms.get_or_insert(now_ms);
+        false
+    }
+
+    /// What the agent needs first, and up to where in the log it is.
+    fn first_stage(&mut self, position: &mut u64, hello: &AgentHello, view: &PlanView<'_>) -> Stage {
+        if is_ahead(hello.cursor, view) {
+            return Stage::Stuck;
+        }
+        if hello.cursor.incarnation != view.incarnation {
+            return Stage::Snapshot { last_try: false };
+        }
+        if hello.digest == view.digest {
+            *position = self.log.head();
+            self.acknowledged = Some(hello.cursor);
+            self.pending.clear();
+            return Stage::Follow;
+        }
+        let known = self.log.digest_at(hello.cursor.revision);
+        match self.log.behind(hello.cursor.revision) {
+            Behind::Entry(_) if known.is_none_or(|digest| digest == hello.digest) => Stage::Follow,
+            _ => Stage::Snapshot { last_try: false },
+        }
+    }
+
+    fn ask_for_incarnation(&mut self, cursor: Cursor, view: &PlanView<'_>, now_ms: u64, outputs: &mut Vec<Output>) {
+        let leap = cursor.incarnation > view.incarnation.saturating_add(INCARNATION_LEAP);
+        if leap {
+            let reason = "what it has applied is of no history of this cluster: empty its data folder and join it again";
+            self.farewell(reason, false, outputs);
+            outputs.push(Output::Event(EventKind::Refused, reason.to_owned()));
+            return;
+        }
+        if self.minted_ms.is_some_and(|at| now_ms < at + MINT_PAUSE_MS) {
+            self.farewell("history has just begun anew", true, outputs);
+            return;
+        }
+        self.minted_ms = Some(now_ms);
+        let text = format!(
+            "the host has applied revision {} of incarnation {}, the store is at revision {} of incarnation {}: the store was restored from \
+             an older copy; history begins anew, and every host gets its whole plan",
+            cursor.revision, cursor.incarnation, view.revision, view.incarnation
+        );
+        outputs.push(Output::Event(EventKind::IncarnationMinted, text));
+        let above = cursor.incarnation.max(view.incarnation);
+        outputs.push(Output::Mint { above });
+    }
+}
+
+/// True where an agent has what the store has not.
+const fn is_ahead(cursor: Cursor, view: &PlanView<'_>) -> bool {
+    cursor.incarnation > view.incarnation
+        || (cursor.incarnation == view.incarnation && cursor.revision > view.revision)
+}
+
+fn welcome(protocol: u32, view: &PlanView<'_>) -> ControllerMessage {
+    ControllerMessage::Welcome {
+        protocol,
+        software: super::super::SOFTWARE.to_owned(),
+        cluster: view.cluster.to_owned(),
+        incarnation: view.incarnation,
+    }
+}
+
+fn refuse(connection: Connection, reason: &str, retry: bool, mut outputs: Vec<Output>) -> Vec<Output> {
+    send_away(connection, reason, retry, &mut outputs);
+    outputs.push(Output::Event(EventKind::Refused, reason.to_owned()));
+    outputs
+}
