@@ -50,6 +50,25 @@ pub enum LabError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The file that describes a lab is wrong.
+    #[error("{file}: {why}")]
+    Description {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// What was asked for cannot be done as things are.
+    #[error("{0}")]
+    Refused(String),
+    /// The controller's API did not do what was asked.
+    #[error("{what}: {why}")]
+    Api {
+        /// What was asked.
+        what: String,
+        /// What came back.
+        why: String,
+    },
     /// A tool said something that was not understood.
     #[error("{what}: not understood: {found}")]
     NotUnderstood {

@@ -18,6 +18,9 @@
 //! ```
 
 mod command;
+pub mod commands;
+pub mod description;
+mod dhcp;
 mod error;
 pub mod fabric;
 mod folder;
@@ -27,6 +30,7 @@ mod namespace;
 pub mod probe;
 mod process;
 mod skip;
+pub mod standing;
 mod vswitch;
 pub mod wire;
 

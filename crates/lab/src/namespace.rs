@@ -22,7 +22,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A network namespace of our own, named `anet-PID-N-ROLE`, with `lo` up. A clone is another handle to the same one.
 /// When the last handle is dropped, every process that still runs in it is killed and it is deleted; the kernel
-/// removes its interfaces a moment later.
+/// removes its interfaces a moment later. One of a standing lab ([`Namespace::standing`]) has a name of its own and stays.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     owned: Arc<Owned>,
@@ -31,6 +31,8 @@ pub struct Namespace {
 #[derive(Debug)]
 struct Owned {
     name: String,
+    /// It stays when the last handle goes.
+    stays: bool,
 }
 
 impl Namespace {
@@ -38,12 +40,37 @@ impl Namespace {
     pub fn new(role: &str) -> Result<Self, LabError> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}-{role}", std::process::id());
-        output_of(Command::new("ip").args(["netns", "add", &name]))?;
         let namespace = Self {
-            owned: Arc::new(Owned { name }),
+            owned: Arc::new(Owned { name, stays: false }),
         };
-        namespace.ip(&["link", "set", "lo", "up"])?;
+        namespace.make()?;
         Ok(namespace)
+    }
+
+    /// A handle to the namespace of that name, which need not exist. It stays when the handle is dropped.
+    pub fn standing(name: impl Into<String>) -> Self {
+        Self {
+            owned: Arc::new(Owned {
+                name: name.into(),
+                stays: true,
+            }),
+        }
+    }
+
+    /// Makes it, with `lo` up.
+    pub(crate) fn make(&self) -> Result<(), LabError> {
+        output_of(Command::new("ip").args(["netns", "add", self.name()]))?;
+        self.ip(&["link", "set", "lo", "up"]).map(drop)
+    }
+
+    /// True where it is there.
+    pub fn exists(&self) -> bool {
+        self.path().exists()
+    }
+
+    /// Kills every process in it, and deletes it. It need not exist.
+    pub(crate) fn remove(&self) {
+        remove(self.name());
     }
 
     /// Its name, as `ip netns` has it.
@@ -115,8 +142,17 @@ impl Namespace {
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        remove(&self.name);
+        if !self.stays {
+            remove(&self.name);
+        }
     }
+}
+
+/// The names of all namespaces that begin with `prefix`.
+pub(crate) fn names_with(prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(HOME).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(prefix)).collect()
 }
 
 /// Removes namespaces and folders whose makers are gone: what a killed run left. Gives how many there were.

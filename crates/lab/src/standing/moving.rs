@@ -1,0 +1,43 @@
+//! Moving a guest to another host, as a live migration ends: its interface is held by the other host's switch from then on.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::place::Place;
+use super::programs;
+use super::rest::Rest;
+use super::state::State;
+use crate::{LabError, wait_for};
+
+/// How long the new host may take until it holds the interface.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Moves a guest and waits until the new host has it; false where it is there already.
+pub fn move_guest(place: &Place, state: &mut State, guest: &str, host: &str) -> Result<bool, LabError> {
+    state.check_host(host)?;
+    let moved = state.guest(guest)?.clone();
+    if moved.host == host {
+        return Ok(false);
+    }
+    let namespace = place.namespace(guest).path();
+    // Before the port is bound there: the agent then has all it needs when the plan comes.
+    programs::attach(place, host, &moved.port, &namespace)?;
+    let rest = Rest::of(place)?;
+    if let Err(error) = rest.update("ports", &moved.port, json!({"binding:host_id": host})) {
+        // It stays where it is.
+        let _ = programs::detach(place, host, &moved.port);
+        return Err(error);
+    }
+    if let Some(entry) = state.guests.get_mut(guest) {
+        host.clone_into(&mut entry.host);
+    }
+    state.write(place)?;
+    wait_for(
+        &format!("guest {guest} to be attached on {host}"),
+        PATIENCE,
+        || programs::holds(place, host, &moved.port).then_some(()),
+    )?;
+    programs::detach(place, &moved.host, &moved.port)?;
+    Ok(true)
+}
