@@ -119,6 +119,15 @@ projects:
     }
 
     #[test]
+    fn the_examples_are_fine() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        for (file, hosts, guests) in [("two-hosts.yaml", 2, 2), ("three-hosts.yaml", 3, 5)] {
+            let lab = read(&folder.join(file)).unwrap();
+            assert_eq!((lab.hosts.len(), lab.guests().count()), (hosts, guests), "{file}");
+        }
+    }
+
+    #[test]
     fn hostile_texts_are_refused() {
         for text in [
             "",

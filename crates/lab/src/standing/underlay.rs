@@ -18,6 +18,8 @@ pub fn build(place: &Place, lab: &Description) -> Result<(), LabError> {
         UnderlayKind::Routed => {
             namespace.sysctl("net.ipv4.ip_forward", "1")?;
             namespace.sysctl("net.ipv6.conf.all.forwarding", "1")?;
+            // A router asks for neighbours by its link-local addresses: they are usable at once.
+            namespace.sysctl("net.ipv6.conf.default.accept_dad", "0")?;
         }
     }
     let links = lab.links().map_err(LabError::Refused)?;
