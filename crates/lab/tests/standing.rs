@@ -128,8 +128,8 @@ fn nothing_stays_whatever_is_left_of_a_lab() {
     lab.prepare();
     // A process that nobody knows, in a session of its own, deaf to polite words.
     let mut command = lab.place.namespace("host-1").command("setsid");
-    command.args(["sh", "-c", "trap '' TERM; echo up; sleep 1000; sleep 1000"]);
-    let pid = command.stdout(Stdio::piped()).spawn().unwrap().id();
+    command.args(["sh", "-c", "trap '' TERM; sleep 1000; sleep 1000"]);
+    let pid = command.stdout(Stdio::null()).spawn().unwrap().id();
     let inside = || {
         let pids =
             output_of(Command::new("ip").args(["netns", "pids", lab.place.namespace("host-1").name()]));
