@@ -41,6 +41,14 @@ impl<N> Id<N> {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// The same text as the id of another noun: a host is an endpoint to the others, a group the set of its members.
+    pub fn cast<M>(&self) -> Id<M> {
+        Id {
+            text: self.text.clone(),
+            noun: PhantomData,
+        }
+    }
 }
 
 impl<N> Clone for Id<N> {

@@ -64,6 +64,22 @@ pub enum IntentChange {
     ForeignEndpoint(ForeignEndpointId, Option<ForeignEndpoint>),
 }
 
+impl IntentChange {
+    /// The object it is about, as an operator would read it; equal for two changes of one object.
+    pub fn key(&self) -> String {
+        match self {
+            IntentChange::Project(id, _) => format!("project {id}"),
+            IntentChange::Network(id, _) => format!("network {id}"),
+            IntentChange::Subnet(id, _) => format!("subnet {id}"),
+            IntentChange::Port(id, _) => format!("port {id}"),
+            IntentChange::SecurityGroup(id, _) => format!("security group {id}"),
+            IntentChange::Rule(id, _) => format!("rule {id}"),
+            IntentChange::Host(id, _) => format!("host {id}"),
+            IntentChange::ForeignEndpoint(id, _) => format!("foreign endpoint {id}"),
+        }
+    }
+}
+
 impl Intent {
     /// Puts one change; answers the change that takes it back. Nothing is checked.
     pub fn put(&mut self, change: IntentChange) -> IntentChange {

@@ -3,6 +3,8 @@
 //! Ids, addresses and MACs come out of small pools, so that entries refer to each other, collide, move and come
 //! back. A change alone may be refused; plans and histories consist of what was accepted.
 
+pub mod intent;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use anet_packet::addr::{IpPrefix, Mac, Mtu, Vni};

@@ -19,6 +19,8 @@ use crate::host_plan::{
 };
 use crate::index::Index;
 
+pub use station::is_host_name;
+
 /// What an error is about. The order is the order in which a plan is checked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {
@@ -117,14 +119,14 @@ pub(crate) fn no_repeats<T: Ord + fmt::Display>(field: &'static str, list: &[T])
 }
 
 /// True for an address that one station can have: not unspecified, loopback, multicast or broadcast.
-pub(crate) fn is_station_address(address: IpAddr) -> bool {
+pub fn is_station_address(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(a) if a.is_broadcast() || a.octets()[0] == 0);
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
 }
 
 /// True for an address of `prefix` that a station may have: of an IPv4 range of more than two addresses neither the
 /// first, which names the network, nor the last, which is its broadcast.
-pub(crate) fn is_host_of(prefix: IpPrefix, address: IpAddr) -> bool {
+pub fn is_host_of(prefix: IpPrefix, address: IpAddr) -> bool {
     let has_broadcast = prefix.address().is_ipv4() && prefix.length() < 31;
     prefix.contains(address) && !(has_broadcast && (address == prefix.address() || address == prefix.last()))
 }

@@ -216,7 +216,9 @@ fn check_address_pairs(port: &Port) -> Check {
     Ok(())
 }
 
-fn check_hostname(port: &Port) -> Check {
+/// True for labels of letters, digits and inner hyphens, joined by dots (RFC 1123), of at most
+/// [`limits::HOSTNAME_BYTES`] bytes.
+pub fn is_host_name(name: &str) -> bool {
     let legal_label = |label: &str| {
         let bytes = label.as_bytes();
         let inner = bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-');
@@ -225,8 +227,12 @@ fn check_hostname(port: &Port) -> Check {
             && bytes.first() != Some(&b'-')
             && bytes.last() != Some(&b'-')
     };
+    name.len() <= limits::HOSTNAME_BYTES && name.split('.').all(legal_label)
+}
+
+fn check_hostname(port: &Port) -> Check {
     match &port.hostname {
-        Some(name) if name.len() > limits::HOSTNAME_BYTES || !name.split('.').all(legal_label) => wrong(
+        Some(name) if !is_host_name(name) => wrong(
             "hostname",
             format!("`{}` is not a host name", excerpt(name)),
             "labels of a-z A-Z 0-9 - joined by dots, 253 bytes at most (RFC 1123)",
