@@ -127,7 +127,7 @@ impl ApiError {
         Self::conflict("TunnelIdInUse", message)
     }
 
-    /// 409: the object is not as `If-Match` or the compared revision says.
+    /// 412: the object is not as `If-Match` or the compared revision says.
     pub fn revision_constraint(expected: u64) -> Self {
         let message = format!("Constrained to {expected}, but current revision is another one.");
         Self::new(412, "RevisionNumberConstraintFailed", message)

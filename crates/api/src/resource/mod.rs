@@ -249,6 +249,11 @@ pub fn request_one<T: Request>(role: Role, body: &[u8]) -> Result<T, ApiError> {
     }
 }
 
+/// A value of an attribute as it stands in an object, from a text or other JSON that is legal for it; or why it is not.
+pub fn legal_value(attribute: &Attribute, value: &Value) -> Result<Value, String> {
+    Ok(check::value(attribute, value)?.to_json(attribute))
+}
+
 /// What `role` sees of an object.
 pub fn visible(resource: Resource, role: Role, mut object: Map<String, Value>) -> Map<String, Value> {
     for attribute in resource.attributes() {

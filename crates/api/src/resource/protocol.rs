@@ -86,7 +86,8 @@ pub(super) fn to_json(protocol: Protocol, family: Family) -> [Value; 3] {
     [name, first, last]
 }
 
-fn name_of(number: u8) -> String {
+/// The name of a protocol; its number where it has none.
+pub(super) fn name_of(number: u8) -> String {
     let known = NAMES.iter().rev().find(|(_, of)| *of == number);
     known.map_or_else(|| number.to_string(), |(name, _)| (*name).to_string())
 }

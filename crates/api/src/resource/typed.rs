@@ -9,7 +9,7 @@ use anet_model::intent::Station;
 use anet_packet::addr::{IpPrefix, Mac, Mtu, Vni};
 use serde_json::{Value, json};
 
-use super::{Attribute, Resource};
+use super::{Attribute, Resource, protocol};
 use crate::error::ApiError;
 
 /// An address that a port is asked to have: of a subnet, a certain one, or both.
@@ -82,7 +82,7 @@ impl Typed {
             Typed::Mac(mac) => json!(mac),
             Typed::Protocol(ProtocolName::Any) => json!("any"),
             Typed::Protocol(ProtocolName::Icmp) => json!("icmp"),
-            Typed::Protocol(ProtocolName::Number(number)) => json!(number.to_string()),
+            Typed::Protocol(ProtocolName::Number(number)) => json!(protocol::name_of(*number)),
             Typed::Ids(ids) => json!(ids),
             Typed::Addresses(addresses) => json!(addresses),
             Typed::Pools(pools) => pools_to_json(pools),
