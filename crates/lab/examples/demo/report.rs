@@ -5,19 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anet_lab::LabError;
-use anet_lab::fabric::Fabric;
 
 /// Set when the program was told to stop: what is seen from then on says nothing, because it is being taken down.
 pub static STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// One thing to show.
-pub struct Row {
+/// Lines of a log that are shown.
+const LOG_LINES: usize = 20;
+
+/// One thing to show on a subject `S`.
+pub struct Row<S> {
     /// What is tried.
     pub tried: &'static str,
     /// What should be seen.
     pub expected: &'static str,
     /// Does it.
-    pub run: fn(&mut Fabric) -> Result<Seen, LabError>,
+    pub run: fn(&mut S) -> Result<Seen, LabError>,
 }
 
 /// What was seen, and whether that is what was expected.
@@ -65,8 +67,19 @@ impl Report {
         }
     }
 
-    /// Prints a row. An error is a failure like any other.
-    pub fn add(&mut self, row: &Row, outcome: Result<Seen, LabError>) {
+    /// Says what the next rows are about.
+    pub fn heading(&self, text: &str) {
+        println!("{}{text}\n", if self.rows == 0 { "" } else { "\n" });
+    }
+
+    /// Runs a row and prints it. An error is a failure like any other.
+    pub fn add<S>(&mut self, row: &Row<S>, subject: &mut S) {
+        let outcome = (row.run)(subject);
+        self.show(row.tried, row.expected, outcome);
+    }
+
+    /// Prints what was seen.
+    pub fn show(&mut self, tried: &str, expected: &str, outcome: Result<Seen, LabError>) {
         while STOPPED.load(Ordering::Relaxed) {
             std::thread::park();
         }
@@ -74,31 +87,29 @@ impl Report {
         self.rows += 1;
         self.failures += usize::from(!seen.ok);
         println!(
-            "{:>2}. {:<4} {}",
+            "{:>2}. {:<4} {tried}",
             self.rows,
             if seen.ok { "ok" } else { "FAIL" },
-            row.tried
         );
-        println!("         expected: {}", row.expected);
+        println!("         expected: {expected}");
         println!(
             "         seen:     {}",
             seen.text.trim().replace('\n', "\n                   ")
         );
     }
 
-    /// True where a row failed.
-    pub fn has_failures(&self) -> bool {
-        self.failures > 0
+    /// How many rows failed.
+    pub fn failures(&self) -> usize {
+        self.failures
     }
 
-    /// What the daemons said, for a look at what went wrong.
-    pub fn show_logs(&self, fabric: &Fabric) {
-        for host in fabric.layout.hosts.iter().filter(|host| !host.foreign) {
-            let log = fabric.vswitch(host.name).log();
-            let lines: Vec<&str> = log.lines().rev().take(20).collect();
-            eprintln!("--- last lines of anet-vswitch on {} ---", host.name);
-            lines.iter().rev().for_each(|line| eprintln!("{line}"));
-        }
+    /// The end of what a daemon said, for a look at what went wrong.
+    pub fn show_log(&self, name: &str, log: &str) {
+        let lines: Vec<&str> = log.lines().collect();
+        eprintln!("--- last lines of {name} ---");
+        lines[lines.len().saturating_sub(LOG_LINES)..]
+            .iter()
+            .for_each(|line| eprintln!("{line}"));
     }
 
     /// Prints the sum.

@@ -9,9 +9,11 @@ mod iperf;
 mod paced_udp;
 mod ping;
 mod tcp_hold;
+mod web;
 
 pub use connect::{Attempt, Listener, attempt};
 pub use iperf::{Throughput, iperf};
 pub use paced_udp::{Paced, PacedUdp};
 pub use ping::{Pings, ping};
 pub use tcp_hold::TcpHold;
+pub use web::{WebPage, curl};

@@ -39,13 +39,14 @@ pub fn build(place: &Place, description: Description, say: &mut dyn FnMut(&str))
     state.write(place)?;
     say("guests");
     start_guests(place, &state)?;
-    let hosts: Vec<&str> = state.description.hosts.names().collect();
-    wait_for("all hosts to have applied their plans", APPLIED, || match go_on()
-        .and_then(|()| rest.all_applied(&hosts))
-    {
-        Ok(applied) => applied.then_some(Ok(())),
-        Err(error) => Some(Err(error)),
-    })??;
+    wait_for(
+        "all hosts to have applied their plans",
+        APPLIED,
+        || match go_on().and_then(|()| rest.behind()) {
+            Ok(behind) => behind.is_empty().then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        },
+    )??;
     state.phase = Phase::Ready;
     state.write(place)?;
     Ok(state)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anet_api::resource::Resource;
 use serde_json::json;
 
 use super::place::Place;
@@ -24,7 +25,7 @@ pub fn move_guest(place: &Place, state: &mut State, guest: &str, host: &str) -> 
     // Before the port is bound there: the agent then has all it needs when the plan comes.
     programs::attach(place, host, &moved.port, &namespace)?;
     let rest = Rest::of(place)?;
-    if let Err(error) = rest.update("ports", &moved.port, json!({"binding:host_id": host})) {
+    if let Err(error) = rest.update(Resource::Port, &moved.port, json!({"binding:host_id": host})) {
         // It stays where it is.
         let _ = programs::detach(place, host, &moved.port);
         return Err(error);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anet_api::resource::Resource;
 use serde_json::{Map, Value, json};
 
 use super::daemon::go_on;
@@ -28,7 +29,7 @@ pub(super) fn create(rest: &Rest, lab: &Description) -> Result<BTreeMap<String, 
         let made = create_project(rest, name, project)?;
         for (guest, said) in project.guests.iter() {
             go_on()?;
-            let port = rest.create("ports", port_of(guest, said, &made))?;
+            let port = rest.create(Resource::Port, port_of(guest, said, &made))?;
             guests.insert(guest.to_owned(), guest_state(&port, &said.host)?);
         }
     }
@@ -38,25 +39,27 @@ pub(super) fn create(rest: &Rest, lab: &Description) -> Result<BTreeMap<String, 
 fn create_project(rest: &Rest, name: &str, project: &Project) -> Result<Made, LabError> {
     go_on()?;
     let mut made = Made {
-        project: id_of(&rest.create("projects", json!({"name": name}))?)?,
+        project: id_of(&rest.create(Resource::Project, json!({"name": name}))?)?,
         ..Made::default()
     };
     for group in project.security_groups.names() {
         let body = json!({"name": group, "project_id": made.project});
-        made.groups
-            .insert(group.to_owned(), id_of(&rest.create("security-groups", body)?)?);
+        made.groups.insert(
+            group.to_owned(),
+            id_of(&rest.create(Resource::SecurityGroup, body)?)?,
+        );
     }
     for (group, said) in project.security_groups.iter() {
         for body in rules_of(group, said, &made) {
-            rest.create_unless_there("security-group-rules", body)?;
+            rest.create_unless_there(Resource::SecurityGroupRule, body)?;
         }
     }
     for (network, said) in project.networks.iter() {
-        let id = id_of(&rest.create("networks", network_of(network, said, &made.project))?)?;
+        let id = id_of(&rest.create(Resource::Network, network_of(network, said, &made.project))?)?;
         made.networks.insert(network.to_owned(), id.clone());
         for (subnet, said) in said.subnets.iter() {
             let body = subnet_of(subnet, said, &id, &made.project);
-            let subnet = id_of(&rest.create("subnets", body)?)?;
+            let subnet = id_of(&rest.create(Resource::Subnet, body)?)?;
             made.subnets
                 .entry(network.to_owned())
                 .or_default()

@@ -7,7 +7,7 @@ use anet_lab::{Guest, LabError};
 
 use crate::report::{Row, Seen};
 
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[Row<Fabric>] = &[
     Row {
         tried: "all six guests run `dhclient -4`",
         expected: "each gets the address that its host's plan gives it",

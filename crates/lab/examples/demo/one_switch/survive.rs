@@ -8,13 +8,13 @@ use anet_lab::LabError;
 use anet_lab::fabric::Fabric;
 use anet_lab::probe::{PacedUdp, TcpHold};
 
-use crate::port;
+use super::port;
 use crate::report::{Row, Seen};
 
 /// Longer than this nobody should wait, even on a machine that is busy with other things.
 const LONGEST_GAP: Duration = Duration::from_secs(2);
 
-pub const ROWS: &[Row] = &[Row {
+pub const ROWS: &[Row<Fabric>] = &[Row {
     tried: "kill -9 of the vswitch under a running TCP connection, and a start",
     expected: "the connection lives on; traffic pauses for less than 2 s",
     run: killed_under_traffic,

@@ -8,7 +8,7 @@ use anet_lab::fabric::Fabric;
 use anet_lab::probe::{Attempt, Listener, PacedUdp, TcpHold, attempt, ping};
 use anet_lab::{LabError, wait_for};
 
-use crate::port;
+use super::port;
 use crate::report::{Row, Seen};
 
 /// What is taken back while traffic runs.
@@ -16,7 +16,7 @@ pub const WITHDRAWN: [&str; 2] = ["tcp-withdrawn", "udp-withdrawn"];
 
 const PACE: Duration = Duration::from_millis(1);
 
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[Row<Fabric>] = &[
     Row {
         tried: "TCP to port 8080, which no rule allows, where a server listens",
         expected: "silence, and a trace that says which stage dropped it and why",

@@ -1,9 +1,11 @@
 //! A Linux kernel VXLAN device as a peer: nothing but RFC 7348 between it and us.
 
-use crate::reach::{pings, tcp};
+use anet_lab::fabric::Fabric;
+
+use super::reach::{pings, tcp};
 use crate::report::{Row, Seen};
 
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[Row<Fabric>] = &[
     Row {
         tried: "ping between guests and a Linux kernel VXLAN device, both ways, IPv4 and IPv6",
         expected: "every request answered",

@@ -8,10 +8,10 @@ use anet_lab::LabError;
 use anet_lab::fabric::Fabric;
 use anet_lab::probe::{Attempt, Listener, attempt, iperf, ping};
 
-use crate::port;
+use super::port;
 use crate::report::{Row, Seen};
 
-pub const ROWS: &[Row] = &[
+pub const ROWS: &[Row<Fabric>] = &[
     Row {
         tried: "ping between two guests of one host, IPv4 and IPv6",
         expected: "every request answered",

@@ -1,0 +1,80 @@
+//! What is not allowed is blocked and explained; a rule that is added once is there on all hosts.
+
+use std::time::Instant;
+
+use anet_lab::LabError;
+
+use super::port;
+use super::stage::Stage;
+use crate::report::{Row, Seen};
+
+pub const ROWS: &[Row<Stage>] = &[
+    Row {
+        tried: "the database's guest opens TCP port 8080 of a web server, which no rule allows; then `anet trace`",
+        expected: "silence; the trace names the stage and what would allow it",
+        run: blocked_and_explained,
+    },
+    Row {
+        tried: "a web server asks the database for something else than port 5432",
+        expected: "silence",
+        run: |stage| {
+            let target = stage.target("red-database", port::WEB)?;
+            stage.is_silent("red-web-1", target)
+        },
+    },
+    Row {
+        tried: "`anet security-group-rule create` once: TCP port 8080 to the group `web` of project `red`",
+        expected: "open on all hosts of `red` within a second, and still closed in `blue`",
+        run: one_rule_everywhere,
+    },
+];
+
+fn blocked_and_explained(stage: &mut Stage) -> Result<Seen, LabError> {
+    let target = stage.target("red-web-2", port::CLOSED)?;
+    let silent = stage.is_silent("red-database", target)?;
+    let from = stage.state.guest("red-database")?.port.clone();
+    let (to, tcp) = (target.ip().to_string(), target.port().to_string());
+    let trace = stage.anet_says(&["trace", &from, "--to", &to, "--tcp", &tcp])?;
+    let explained = trace.contains("firewall") && trace.to_lowercase().contains("dropped");
+    let trace = Seen::new(explained, format!("anet trace:\n{trace}"));
+    Ok(Seen::all([silent, trace]))
+}
+
+fn one_rule_everywhere(stage: &mut Stage) -> Result<Seen, LabError> {
+    let targets = [
+        stage.target("red-web-1", port::CLOSED)?,
+        stage.target("red-web-2", port::CLOSED)?,
+    ];
+    let before = Seen::all([
+        stage.is_silent("red-database", targets[0])?,
+        stage.is_silent("red-database", targets[1])?,
+    ]);
+    let group = stage.group("red", "web")?;
+    let added = Instant::now();
+    stage.anet(&[
+        "security-group-rule",
+        "create",
+        "--security-group",
+        &group,
+        "--direction",
+        "ingress",
+        "--ethertype",
+        "IPv4",
+        "--protocol",
+        "tcp",
+        "--port",
+        &port::CLOSED.to_string(),
+    ])?;
+    let mut after = vec![before];
+    for (target, name) in targets.iter().zip(["red-web-1", "red-web-2"]) {
+        after.push(stage.fetch("red-database", *target, name)?);
+    }
+    let took = added.elapsed();
+    let text = format!(
+        "both open {:.0} ms after the command began",
+        took.as_secs_f64() * 1e3
+    );
+    after.push(Seen::new(took.as_secs_f32() < 1.0, text));
+    after.push(stage.is_silent("blue-web-3", targets[0])?);
+    Ok(Seen::all(after))
+}
