@@ -1,1 +1,5 @@
-//! Where networks are defined: admission, planning and the hosts' sessions.
+//! Where networks are defined: admission, planning, sessions with the hosts; the daemon `anet-controller`.
+//!
+//! [`core`] decides, without I/O, clock or threads.
+
+pub mod core;

@@ -182,14 +182,16 @@ pub fn objects() -> KeyRange {
     KeyRange::prefix(OBJECTS)
 }
 
-/// What a mirror watches: the objects, and the counter, which tells it of every write.
+/// What a mirror watches: the cluster's record, the counter, which tells it of every write, and the objects.
 pub fn watched() -> KeyRange {
-    KeyRange::between(COUNTER, "anet/o0")
+    KeyRange::between(CLUSTER, "anet/o0")
 }
 
 /// What a key of the watched range is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
+    /// The cluster's own record.
+    Cluster,
     /// The change counter.
     Counter,
     /// An object: its noun and its id's text. For a rule, its group's too.
@@ -198,8 +200,10 @@ pub enum Place {
 
 /// What a key is about; `None` for a key that is nobody's concern here, or no key of ours.
 pub fn place(key: &[u8]) -> Option<Place> {
-    if key == COUNTER {
-        return Some(Place::Counter);
+    match key {
+        CLUSTER => return Some(Place::Cluster),
+        COUNTER => return Some(Place::Counter),
+        _ => {}
     }
     let text = std::str::from_utf8(key).ok()?.strip_prefix(OBJECTS)?;
     let (noun, rest) = text.split_once('/')?;
@@ -235,6 +239,8 @@ mod tests {
         assert_eq!(place(&key), Some(expected));
         assert!(rules_of(&id("web")).contains(&key) && !rules_of(&id("we")).contains(&key));
         assert_eq!(place(COUNTER), Some(Place::Counter));
+        assert_eq!(place(CLUSTER), Some(Place::Cluster));
+        assert!(watched().contains(CLUSTER));
         assert!(watched().contains(COUNTER) && !objects().contains(COUNTER));
     }
 

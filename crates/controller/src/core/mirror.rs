@@ -11,10 +11,20 @@ use anet_model::host_plan::SecurityGroupId;
 use anet_model::intent::{HostId, Intent, IntentChange};
 use anet_plan::{Planner, Settings};
 use anet_store::{Event, KeyValue, Listing, Revision, WatchBatch};
+use serde::{Deserialize, Serialize};
 
 use super::index::Index;
 use super::keys::{self, Noun, Place};
 use super::record::{self, RecordError};
+
+/// What the cluster says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its id.
+    pub cluster: String,
+    /// The incarnation of its history.
+    pub incarnation: u64,
+}
 
 /// What the change counter's value is after a write that changed so many objects.
 pub fn counter_value(objects: usize) -> Vec<u8> {
@@ -41,6 +51,8 @@ pub struct Mirror {
     revisions: HashMap<(Noun, String), (Revision, Option<SecurityGroupId>)>,
     revision: Revision,
     counter: u64,
+    cluster: Cluster,
+    cluster_revision: Revision,
 }
 
 impl Mirror {
@@ -52,7 +64,19 @@ impl Mirror {
             revisions: HashMap::new(),
             revision: 0,
             counter: 0,
+            cluster: Cluster::default(),
+            cluster_revision: 0,
         }
+    }
+
+    /// What the cluster says of itself.
+    pub const fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The revision that wrote the cluster's record last.
+    pub const fn cluster_revision(&self) -> Revision {
+        self.cluster_revision
     }
 
     /// The store's revision as of which it is right.
@@ -81,8 +105,17 @@ impl Mirror {
         self.revisions.get(&key).map_or(0, |(revision, _)| *revision)
     }
 
-    /// Takes a listing of all objects, with the counter's state at the same revision, in the place of what was there.
-    pub fn list(&mut self, listing: &Listing, counter: Option<&KeyValue>) -> Result<HostChanges, RecordError> {
+    /// Takes a listing of all objects, with the counter and the cluster's record at the same revision, in the place of what was there.
+    pub fn list(
+        &mut self,
+        listing: &Listing,
+        counter: Option<&KeyValue>,
+        cluster: Option<&KeyValue>,
+    ) -> Result<HostChanges, RecordError> {
+        if let Some(cluster) = cluster {
+            self.cluster = record::decode("the cluster's record", &cluster.value)?;
+            self.cluster_revision = cluster.mod_revision;
+        }
         let mut changes = Vec::new();
         let mut seen = HashSet::new();
         for entry in &listing.entries {
@@ -115,8 +148,14 @@ impl Mirror {
         // Of an object that was changed several times, only what it is in the end counts.
         let mut latest = BTreeMap::new();
         for event in fresh {
-            let Some(Place::Object(noun, id, group)) = keys::place(&event.key) else {
-                continue;
+            let (noun, id, group) = match (keys::place(&event.key), &event.now) {
+                (Some(Place::Object(noun, id, group)), _) => (noun, id, group),
+                (Some(Place::Cluster), Some(now)) => {
+                    self.cluster = record::decode("the cluster's record", &now.value)?;
+                    self.cluster_revision = now.mod_revision;
+                    continue;
+                }
+                _ => continue,
             };
             let record = event.now.as_ref().map(|now| now.value.as_slice());
             let change = record::change(noun, &id, record)?;
@@ -170,7 +209,7 @@ fn count(events: &[&Event], mut counter: u64) -> Option<u64> {
             match keys::place(&event.key) {
                 Some(Place::Counter) => said = event.now.as_ref(),
                 Some(Place::Object(..)) => objects += 1,
-                None => {}
+                Some(Place::Cluster) | None => {}
             }
         }
         match said {

@@ -283,6 +283,11 @@ impl HostSession {
         self.live.as_ref().map(|live| live.connection)
     }
 
+    /// The revision that changed its plan last, as far as is known.
+    pub fn head(&self) -> Revision {
+        self.log.head()
+    }
+
     /// How it is.
     pub const fn health(&self) -> &Health {
         &self.health
