@@ -114,6 +114,7 @@ impl Connections {
             TcpState::None
         };
         let id = entry.write(slot, &key, state, Ticks::at(new.now));
+        self.next_looks.recall(slot);
         shard.insert(hash, slot);
         self.live.fetch_add(1, Ordering::Relaxed);
         self.counters.created.add(1);

@@ -62,6 +62,12 @@ pub enum OpenError {
         /// What fits into the words.
         fits: usize,
     },
+    /// No memory for what is kept beside the words.
+    #[error("no {bytes} bytes of memory: a smaller connection table needs less")]
+    NoMemory {
+        /// Bytes asked for.
+        bytes: u64,
+    },
 }
 
 /// What the file of a table of `capacity` connections is to be: see [`anet_memory::shared_file`].

@@ -9,6 +9,7 @@ use super::budget::{Budgets, Taken};
 use super::create::Used;
 use super::header::{Header, OpenError};
 use super::layout::Entry;
+use super::looks::NextLooks;
 use super::shard::{Hash, ShardLock};
 use super::statistics::Counters;
 use super::ticks::Ticks;
@@ -39,6 +40,7 @@ impl Connections {
             used: Mutex::new(Used { next: 0, mark }),
             walk_end: AtomicU32::new(0),
             age_cursor: AtomicU32::new(0),
+            next_looks: NextLooks::new(capacity)?,
             evict_cursor: AtomicU32::new(0),
             live: AtomicU32::new(0),
             full_at: AtomicU64::new(u64::MAX),

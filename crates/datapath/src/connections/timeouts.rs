@@ -138,7 +138,17 @@ impl Life {
     }
 
     pub(super) fn is_over(&self, timeouts: &Timeouts) -> bool {
-        self.idle > Ticks::at(timeouts.silence(self)).0.min(LONGEST)
+        self.idle > self.allowed(timeouts)
+    }
+
+    /// The first tick at which it will be over if no packet comes, for one that is not over at `now`.
+    pub(super) fn over_at(&self, timeouts: &Timeouts, now: Ticks) -> Ticks {
+        Ticks((now.0 + 1).saturating_add(self.allowed(timeouts).saturating_sub(self.idle)))
+    }
+
+    /// Ticks of silence.
+    fn allowed(&self, timeouts: &Timeouts) -> u64 {
+        Ticks::at(timeouts.silence(self)).0.min(LONGEST)
     }
 }
 

@@ -120,12 +120,11 @@ fn lives(protocol: u8, seconds: u64, bring: impl Fn(&Connections, ConnectionId))
         0,
         "protocol {protocol} dies before {seconds} s"
     );
+    let aged = age(seconds + 1);
+    let examined = 2.min(table.walk_end.load(Ordering::Relaxed));
     assert_eq!(
-        age(seconds + 1),
-        Aged {
-            examined: 2.min(table.walk_end.load(Ordering::Relaxed)),
-            expired: 1
-        },
+        (aged.examined, aged.expired),
+        (examined, 1),
         "protocol {protocol} lives after {seconds} s"
     );
     assert!(table.is_empty() && !table.is_valid(id, Original));
@@ -191,6 +190,58 @@ fn ageing_takes_small_steps_and_gets_everywhere() {
     assert!(steps.iter().all(|step| step.examined == 7 && step.expired <= 7));
     assert!(table.is_empty());
     check(&table);
+}
+
+/// A host's idle connections must cost next to nothing: ageing reads none that cannot be over.
+#[test]
+fn ageing_reads_only_what_may_be_over() {
+    let table = table(100);
+    let ids: Vec<ConnectionId> = (0..90)
+        .map(|n| table.create(zone(1), &tuple(TCP, n), new()).unwrap().id)
+        .collect();
+    for &id in &ids {
+        table.half(id, Reply).unwrap().touch(NOW, 60, SYN | ACK);
+        table.tcp_observe(id, Reply, SYN | ACK);
+        table.tcp_observe(id, Original, ACK);
+    }
+    let age = |seconds: u64| {
+        let aged = table.age(NOW + seconds * SECOND, 200, &Timeouts::default());
+        (aged.read, aged.expired)
+    };
+    let used = table.walk_end.load(Ordering::Relaxed);
+    assert_eq!(age(1), (used, 0));
+    assert!((2..61).all(|seconds| age(seconds) == (0, 0)));
+    assert_eq!(age(62), (used, 0), "each minute");
+    // What shortens a life is seen at once, and its end on time.
+    table.tcp_observe(ids[7], Original, RST);
+    table
+        .half(ids[7], Original)
+        .unwrap()
+        .touch(NOW + 70 * SECOND, 60, RST);
+    assert_eq!(age(71), (1, 0));
+    assert!((72..80).all(|seconds| age(seconds) == (0, 0)));
+    assert_eq!(age(81), (1, 1));
+    // A connection that takes the place of another is looked at in its own time.
+    let late = New {
+        now: NOW + 82 * SECOND,
+        ..new()
+    };
+    let id = table.create(zone(1), &tuple(UDP, 200), late).unwrap().id;
+    assert_eq!(age(83).0, 1);
+    assert_eq!((age(111), table.is_valid(id, Original)), ((0, 0), true));
+    assert_eq!((age(113), table.is_valid(id, Original)), ((1, 1), false));
+}
+
+#[test]
+fn timeouts_that_became_shorter_hold_within_a_minute() {
+    let table = table(2);
+    table.create(zone(1), &tuple(47, 0), new()).unwrap();
+    assert_eq!(table.age(NOW, 9, &Timeouts::default()).expired, 0);
+    let shorter = Timeouts {
+        other: SECOND,
+        ..Timeouts::default()
+    };
+    assert_eq!(table.age(NOW + 61 * SECOND, 9, &shorter).expired, 1);
 }
 
 #[test]
