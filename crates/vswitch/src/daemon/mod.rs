@@ -55,6 +55,8 @@ const AGE: u64 = SECOND;
 const AGE_BUDGET: u32 = 65_536;
 /// How often the tables are read back.
 const AUDIT: u64 = 60 * SECOND;
+/// What is to be done again and again may be done this much early: then one wake-up serves all of it.
+const SLACK: u64 = 50 * MILLISECOND;
 
 /// How the daemon is to run.
 #[derive(Debug, Clone)]
@@ -297,15 +299,16 @@ impl Daemon {
     }
 
     fn do_tasks(&mut self, now: u64) {
-        if self.next_look <= now {
+        let soon = now + SLACK;
+        if self.next_look <= soon {
             self.next_look = now + LOOK;
             self.look_at_plan_file();
         }
-        if self.next_age <= now {
+        if self.next_age <= soon {
             self.next_age = now + AGE;
             self.shared.connections.age(now, AGE_BUDGET, &Timeouts::default());
         }
-        if self.next_audit <= now {
+        if self.next_audit <= soon {
             self.next_audit = now + AUDIT;
             self.read_back();
         }
