@@ -137,6 +137,55 @@ fn guests_reach_each_other_and_a_wrong_plan_changes_nothing() {
 }
 
 #[test]
+fn an_idle_switch_sleeps() {
+    if let Some(reason) = missing_for(&["ping"]) {
+        return skip("an_idle_switch_sleeps", &reason);
+    }
+    let host = Host::new(3, &["--workers", "2"]);
+    assert!(host.pings(1, 2) && host.pings(2, 3));
+    // No worker is bound to a processor that a guest may keep busy.
+    let usable = std::fs::read_to_string("/proc/self/status").unwrap();
+    let all = of_threads(host.vswitch.pid(), "Cpus_allowed_list:");
+    assert!(
+        all.len() >= 3
+            && all
+                .iter()
+                .all(|list| usable.contains(&format!("Cpus_allowed_list:\t{list}\n"))),
+        "{all:?}"
+    );
+    // Past the uplink's trial, and the memory that is given back.
+    std::thread::sleep(Duration::from_secs(3));
+    let before = sleeps_of_threads(host.vswitch.pid());
+    std::thread::sleep(Duration::from_secs(3));
+    let woken = sleeps_of_threads(host.vswitch.pid()) - before;
+    // Four times a second somebody looks at the plan file, and guests' kernels solicit routers now and then.
+    assert!(
+        woken < 60,
+        "its threads were woken {woken} times in three seconds"
+    );
+}
+
+/// How often all threads of a process went to sleep so far.
+fn sleeps_of_threads(pid: u32) -> u64 {
+    let sleeps = of_threads(pid, "voluntary_ctxt_switches:");
+    sleeps.iter().map(|sleeps| sleeps.parse::<u64>().unwrap()).sum()
+}
+
+/// A line of each thread's status.
+fn of_threads(pid: u32, key: &str) -> Vec<String> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    // A thread may have ended meanwhile.
+    let texts =
+        threads.filter_map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")).ok());
+    let value = |text: String| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key))
+            .map(|value| value.trim().to_owned())
+    };
+    texts.filter_map(value).collect()
+}
+
+#[test]
 fn a_port_that_leaves_the_plan_takes_its_interface_along_and_costs_others_nothing() {
     let name = "a_port_that_leaves_the_plan_takes_its_interface_along_and_costs_others_nothing";
     if let Some(reason) = missing_for(&["ping"]) {

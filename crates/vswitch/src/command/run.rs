@@ -34,7 +34,7 @@ pub(super) struct RunArguments {
     /// Connections that there can be at a time; 192 bytes of the connection file each.
     #[arg(long, value_name = "N", default_value_t = 131_072, value_parser = clap::value_parser!(u32).range(64..=16_777_216))]
     connection_capacity: u32,
-    /// Threads that forward packets; with more than one, each is pinned to a processor.
+    /// Threads that forward packets. Where there are several and they poll DPDK ports, each is pinned to a processor.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
     /// This host's tunnel endpoint, in place of the plan file's; UDP port 4789 unless given.

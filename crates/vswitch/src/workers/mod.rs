@@ -63,8 +63,8 @@ pub struct Settings {
     pub polling: Polling,
     /// Cycles are counted by stage.
     pub stage_cycles: bool,
-    /// Processors that workers are pinned to, in their order, around; without any, those of the process where there is
-    /// more than one worker.
+    /// Processors that workers are pinned to, in their order, around; without any, those of the process where there are
+    /// several workers that poll, and none where they sleep until packets come.
     pub processors: Vec<usize>,
 }
 

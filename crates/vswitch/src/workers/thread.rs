@@ -74,6 +74,8 @@ struct Desk<'d> {
     rhythm: Rhythm,
     laps: Laps,
     events: &'d dyn Fn(Event),
+    /// It was put on a processor because it polls.
+    settled: bool,
     refreshed_at: u64,
     advertised_at: u64,
 }
@@ -85,7 +87,7 @@ pub(super) fn main(
     events: &dyn Fn(Event),
     ready: &Sender<Result<Arc<WorkerCounters>, String>>,
 ) {
-    if seat.settings.workers > 1 || !seat.settings.processors.is_empty() {
+    if !seat.settings.processors.is_empty() {
         pin(seat.number, &seat.settings.processors);
     }
     let pool = match Pool::new(PoolSettings::default()) {
@@ -113,6 +115,7 @@ pub(super) fn main(
         rhythm,
         laps,
         events,
+        settled: false,
         refreshed_at: 0,
         advertised_at: clock::now(),
     };
@@ -250,6 +253,7 @@ impl Desk<'_> {
                         };
                         (self.events)(Event::Trouble(device, error));
                     }
+                    self.settle();
                 }
                 Command::Detach(interface, reply) => {
                     let _ = reply.send(self.places.detach(&self.seat.waiter, interface));
@@ -262,6 +266,16 @@ impl Desk<'_> {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    /// A worker that polls stays on a processor, so that no two of them come to share one. One that sleeps until there are
+    /// packets runs wherever the scheduler finds room beside the guests.
+    fn settle(&mut self) {
+        let polls = !self.places.polled.is_empty();
+        if polls && !self.settled && self.seat.settings.workers > 1 {
+            pin(self.seat.number, &self.seat.settings.processors);
+            self.settled = true;
+        }
     }
 
     /// One burst of one interface, all the way. How many packets it had.
