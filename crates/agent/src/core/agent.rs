@@ -1,0 +1,263 @@
+//! The agent: its state, and what each input does to it.
+
+use anet_model::changeset::Changeset;
+use anet_model::host_plan::{Attachment, PortId};
+use anet_model::state::{Cursor, PlanState};
+use anet_wire::control::report::{LinkState, PortState};
+
+use super::attachments::Attachments;
+use super::io::{Asked, Identity, Input, LocalRequest, Output};
+use super::parts::{Attaching, Busy, Knowledge, Memory, Plane, Session};
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Agent {
+    pub(super) identity: Identity,
+    /// The controller's plan, as far as it was accepted.
+    pub(super) desired: PlanState,
+    /// What the data plane is to have: `desired` with the attachments, unless something has to be closed.
+    pub(super) merged: PlanState,
+    pub(super) attachments: Attachments,
+    pub(super) plane: Plane,
+    pub(super) session: Session,
+    pub(super) memory: Memory,
+    pub(super) outputs: Vec<Output>,
+}
+
+/// How an agent stands, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The session with a controller.
+    pub session: Result<String, String>,
+    /// The data plane, or why it cannot be used.
+    pub vswitch: Result<String, String>,
+    /// What is in the data plane.
+    pub applied: Cursor,
+    /// What is accepted.
+    pub desired: Cursor,
+    /// Why something could not be written.
+    pub not_durable: Option<String>,
+    /// Planned ports with what they are attached to, and their links.
+    pub ports: Vec<(PortId, Attachment, Option<LinkState>)>,
+    /// Attachments of ports that are not planned here.
+    pub waiting: Vec<(PortId, Attachment)>,
+}
+
+impl Agent {
+    /// Takes one input; the outputs have to be carried out in their order.
+    pub fn handle(&mut self, input: Input) -> Vec<Output> {
+        match input {
+            Input::Connected => self.connected(),
+            Input::Disconnected { reason } => self.session = Session::Closed { reason },
+            Input::Said(said) => self.said(said),
+            Input::Persisted(outcome) => self.persisted(outcome),
+            Input::PlaneUp { epoch } => self.plane_up(epoch),
+            Input::PlaneDown { reason } => self.plane_down(reason),
+            Input::Plane(answer) => self.plane_answered(answer),
+            Input::Local(ticket, LocalRequest::Attach(port, attachment)) => self.memory.local.push_back(Attaching {
+                ticket,
+                port,
+                attachment,
+            }),
+            Input::Local(ticket, LocalRequest::Detach(port)) => self.memory.local.push_back(Attaching {
+                ticket,
+                port,
+                attachment: Attachment::Detached,
+            }),
+            Input::Tick => self.tick(),
+        }
+        while self.memory.busy.is_none() && self.advance() {}
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// The controller's plan as it was accepted.
+    pub const fn desired(&self) -> &PlanState {
+        &self.desired
+    }
+
+    /// What the data plane is to have.
+    pub const fn merged(&self) -> &PlanState {
+        &self.merged
+    }
+
+    /// What is in the data plane, as far as is certain.
+    pub const fn applied(&self) -> Cursor {
+        self.memory.applied.cursor
+    }
+
+    /// True while nothing is under way and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        let memory = &self.memory;
+        memory.busy.is_none() && memory.waiting.is_empty() && memory.local.is_empty() && !memory.plan_due
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> Status {
+        let link = |id: &PortId| {
+            let ports = &self.memory.ports;
+            let found = ports.binary_search_by(|state| state.port.cmp(id)).ok();
+            found.and_then(|at| ports.get(at)).map(|state| state.link.clone())
+        };
+        let ports = self.merged.plan().ports.iter();
+        let planned = |id: &PortId| self.merged.plan().ports.contains_key(id);
+        let others = self.attachments.all().iter().filter(|(id, _)| !planned(id));
+        Status {
+            session: match &self.session {
+                Session::Open { software, .. } => Ok(software.clone()),
+                Session::Greeting => Err("connected, and no word from the controller yet".to_owned()),
+                Session::Closed { reason } => Err(reason.clone()),
+            },
+            vswitch: match &self.plane {
+                Plane::Down { reason } => Err(reason.clone()),
+                Plane::Up { knowledge, .. } => Ok(match knowledge {
+                    Knowledge::Nothing => "being asked what it has",
+                    Knowledge::Same => "has the plan",
+                    Knowledge::Behind => "being brought up to date",
+                    Knowledge::Unknown => {
+                        "has a plan that this host's disk does not know; it is left alone until a controller has spoken"
+                    }
+                }
+                .to_owned()),
+            },
+            applied: self.memory.applied.cursor,
+            desired: self.desired.cursor(),
+            not_durable: self.memory.not_durable.clone(),
+            ports: ports
+                .map(|(id, port)| (id.clone(), port.attachment.clone(), link(id)))
+                .collect(),
+            waiting: others.map(|(id, attachment)| (id.clone(), attachment.clone())).collect(),
+        }
+    }
+
+    pub(super) fn event(&mut self, text: impl Into<String>) {
+        self.outputs.push(Output::Event(text.into()));
+    }
+
+    /// Asks the data plane where it answers.
+    pub(super) fn ask(&mut self, asked: Asked) -> bool {
+        let Plane::Up { epoch, .. } = self.plane else {
+            return false;
+        };
+        self.outputs.push(Output::Ask { epoch, asked });
+        true
+    }
+
+    pub(super) fn knowledge(&self) -> Option<Knowledge> {
+        match &self.plane {
+            Plane::Up { knowledge, .. } => Some(*knowledge),
+            Plane::Down { .. } => None,
+        }
+    }
+
+    pub(super) fn know(&mut self, now: Knowledge) {
+        if let Plane::Up { knowledge, .. } = &mut self.plane {
+            *knowledge = now;
+        }
+    }
+
+    /// What the data plane is to have is made anew from what is desired and the attachments.
+    pub(super) fn merge_anew(&mut self) {
+        let revision = self.merged.revision() + 1;
+        let plan = self.attachments.fill_in_plan(self.desired.plan());
+        self.merged = match PlanState::new(plan, 0, revision) {
+            Ok(merged) => merged,
+            Err(error) => {
+                self.event(format!(
+                    "the attachments of this host do not fit its plan, so that none is used: {error}"
+                ));
+                let none = Attachments::default().fill_in_plan(self.desired.plan());
+                PlanState::new(none, 0, revision).unwrap_or_default()
+            }
+        };
+        self.memory.closed_from = None;
+    }
+
+    /// Moves what the data plane is to have on by these changes.
+    pub(super) fn merge(
+        &mut self,
+        changes: Vec<anet_model::changeset::Change>,
+    ) -> Result<anet_model::state::Applied, anet_model::state::ApplyError> {
+        let from = self.merged.revision();
+        let changes = changes.into_iter().map(|change| self.attachments.fill_in(change));
+        self.merged.apply(&Changeset {
+            from,
+            to: from + 1,
+            changes: changes.collect(),
+            ..Changeset::default()
+        })
+    }
+
+    /// One step further where nothing is under way; false where there is nothing to do.
+    fn advance(&mut self) -> bool {
+        match self.knowledge() {
+            Some(Knowledge::Nothing) => return self.begin(Asked::Digest, Busy::Asking),
+            Some(Knowledge::Behind) if !self.memory.paused => return self.bring_up_to_date(),
+            Some(Knowledge::Unknown) if self.is_newest() => {
+                self.know(Knowledge::Behind);
+                return true;
+            }
+            _ => {}
+        }
+        if self.is_in_plane() && self.differs_from_record() {
+            self.write_applied();
+            return true;
+        }
+        if let Some(attaching) = self.memory.local.pop_front() {
+            self.attach(attaching);
+            return true;
+        }
+        if self.memory.stalled && !self.memory.retry {
+            return self.memory.close_due && self.close();
+        }
+        self.write_plan_if_due() || self.take_changesets() || self.end_stall() || self.shorten_log()
+    }
+
+    /// True where what is desired is certainly not older than what the data plane has.
+    pub(super) fn is_newest(&self) -> bool {
+        let (desired, recorded) = (self.desired.cursor(), self.memory.recorded.cursor);
+        let caught_up =
+            (desired.incarnation, desired.revision) >= (recorded.incarnation, recorded.revision);
+        self.memory.settled || (self.memory.confirmed && caught_up)
+    }
+
+    /// True where the data plane has exactly what is desired.
+    pub(super) fn is_in_plane(&self) -> bool {
+        self.knowledge() == Some(Knowledge::Same) && self.memory.closed_from.is_none()
+    }
+
+    /// Asks the data plane and waits for the answer.
+    pub(super) fn begin(&mut self, asked: Asked, busy: Busy) -> bool {
+        let begun = self.ask(asked);
+        if begun {
+            self.memory.busy = Some(busy);
+        }
+        begun
+    }
+
+    fn tick(&mut self) {
+        self.memory.paused = false;
+        self.memory.retry = self.memory.stalled;
+        if let Session::Open { seconds, .. } = &mut self.session {
+            *seconds = seconds.saturating_add(1);
+            // Who has said hello and sees no need for a change has nothing newer for us.
+            if *seconds >= super::session::SILENCE_CONFIRMS {
+                self.memory.settled = true;
+            }
+            self.report();
+        }
+        if self.knowledge().is_some() && !self.memory.ports_asked {
+            self.memory.ports_asked = self.ask(Asked::Ports);
+        }
+        self.memory.digest_in = self.memory.digest_in.saturating_sub(1);
+        if self.memory.digest_in == 0 && self.memory.busy.is_none() && self.knowledge() == Some(Knowledge::Same)
+        {
+            self.begin(Asked::Digest, Busy::Asking);
+        }
+    }
+}
+
+/// Ports in the order of their ids.
+pub(super) fn sorted(mut ports: Vec<PortState>) -> Vec<PortState> {
+    ports.sort_by(|one, other| one.port.cmp(&other.port));
+    ports
+}

@@ -1,0 +1,112 @@
+//! An agent out of what its disk had.
+
+use anet_model::state::{ApplyError, PlanState};
+
+use super::agent::Agent;
+use super::attachments::Attachments;
+use super::io::{AppliedRecord, Identity, Restored};
+use super::parts::{Memory, Place, Plane, Session};
+
+/// What replaying the log came to.
+struct Replayed {
+    desired: PlanState,
+    memory: Memory,
+    /// The first record that did not fit, by number.
+    misfit: Option<(usize, String)>,
+}
+
+impl Agent {
+    /// An agent that goes on from what its disk had; nothing is connected. The lines say what was not in order; the log has
+    /// to be kept aside where the second answer is true, since it is then written anew.
+    pub fn restore(identity: Identity, restored: Restored) -> (Self, Vec<String>, bool) {
+        let recorded = restored.applied;
+        let Replayed {
+            desired,
+            mut memory,
+            misfit,
+        } = replay(restored.changesets, recorded);
+        let (attachments, mut told) = Attachments::restore(restored.attachments);
+        if let Some((record, problem)) = &misfit {
+            told.push(format!(
+                "record {record} of the plan on disk does not fit those before it ({problem}): it and what follows is left out"
+            ));
+        }
+        let place = Place::of(&desired);
+        let recorded = recorded.unwrap_or_default();
+        let newer = |one: AppliedRecord, other: Place| {
+            let (one, other) = (one.cursor, other.cursor);
+            (one.incarnation, one.revision) > (other.incarnation, other.revision)
+        };
+        memory.lost = newer(recorded, place);
+        memory.applied = match memory.lost {
+            true => place,
+            false => Place {
+                cursor: recorded.cursor,
+                digest: recorded.digest,
+            },
+        };
+        memory.verified = memory.applied.digest;
+        memory.recorded = recorded;
+        memory.plan_due = misfit.is_some();
+        let closed = "no connection has been tried yet".to_owned();
+        let mut agent = Self {
+            identity,
+            desired,
+            merged: PlanState::default(),
+            attachments,
+            plane: Plane::Down {
+                reason: closed.clone(),
+            },
+            session: Session::Closed { reason: closed },
+            memory,
+            outputs: Vec::new(),
+        };
+        agent.merge_anew();
+        told.extend(agent.outputs.drain(..).filter_map(|output| match output {
+            super::io::Output::Event(text) => Some(text),
+            _ => None,
+        }));
+        (agent, told, misfit.is_some())
+    }
+}
+
+/// Puts one record after the other. What comes after the place that was applied can be taken back.
+fn replay(changesets: Vec<anet_model::changeset::Changeset>, recorded: Option<AppliedRecord>) -> Replayed {
+    let mut replayed = Replayed {
+        desired: PlanState::default(),
+        memory: Memory::default(),
+        misfit: None,
+    };
+    let is_applied = |state: &PlanState| {
+        recorded.is_some_and(|recorded| {
+            recorded.cursor == state.cursor() && recorded.digest == state.digest().total()
+        })
+    };
+    let mut found = false;
+    for (number, changeset) in changesets.into_iter().enumerate() {
+        match replayed.desired.apply(&changeset) {
+            Ok(applied) => {
+                replayed.memory.logged += applied.changes.len().max(1);
+                replayed.memory.undo.push(applied);
+                replayed.memory.undone.push(changeset);
+            }
+            // Written twice: once before it was known whether the first time had succeeded.
+            Err(ApplyError::AlreadyApplied { .. }) => {}
+            Err(error) => {
+                replayed.misfit = Some((number, error.to_string()));
+                break;
+            }
+        }
+        if is_applied(&replayed.desired) {
+            found = true;
+            replayed.memory.undo.clear();
+            replayed.memory.undone.clear();
+        }
+    }
+    if !found {
+        // Where the data plane stood cannot be told: nothing to go back to.
+        replayed.memory.undo.clear();
+        replayed.memory.undone.clear();
+    }
+    replayed
+}
