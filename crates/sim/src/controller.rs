@@ -15,7 +15,8 @@ use anet_plan::Settings;
 use anet_store::clock::{Clock, ManualClock};
 use anet_store::model::ModelClient;
 use anet_store::{
-    Compare, KeyRange, Operation, RangeRequest, Revision, Store, StoreError, Transaction, WatchRequest, Watcher, list,
+    Compare, KeyRange, Operation, RangeRequest, Revision, Store, StoreError, Transaction, WatchRequest,
+    Watcher, list,
 };
 use std::future::poll_fn;
 use std::task::Poll;
@@ -152,7 +153,10 @@ impl Shared {
     }
 
     async fn watch(&self, from: Revision) -> Result<(), StoreError> {
-        let mut watcher = self.store.watch(WatchRequest::new(keys::watched(), from + 1)).await?;
+        let mut watcher = self
+            .store
+            .watch(WatchRequest::new(keys::watched(), from + 1))
+            .await?;
         let mut missing = None;
         let mut check = self.clock.now() + Duration::from_secs(1);
         loop {
@@ -196,7 +200,11 @@ impl Shared {
     }
 
     /// Asks the counter; true where the watch has lost something.
-    async fn look(&self, watcher: &mut dyn Watcher, missing: &mut Option<Revision>) -> Result<bool, StoreError> {
+    async fn look(
+        &self,
+        watcher: &mut dyn Watcher,
+        missing: &mut Option<Revision>,
+    ) -> Result<bool, StoreError> {
         let (counter, revision) = self.counter().await?;
         let known = self.revision();
         if known >= counter {
@@ -216,7 +224,10 @@ impl Shared {
     }
 
     async fn counter(&self) -> Result<(Revision, Revision), StoreError> {
-        let answer = self.store.range(RangeRequest::new(KeyRange::key(keys::COUNTER))).await?;
+        let answer = self
+            .store
+            .range(RangeRequest::new(KeyRange::key(keys::COUNTER)))
+            .await?;
         let counter = answer.entries.first().map_or(0, |entry| entry.mod_revision);
         Ok((counter, answer.revision))
     }
@@ -229,11 +240,13 @@ impl Shared {
 
     async fn reach(&self, revision: Revision) -> Result<(), ApiError> {
         let until = self.clock.now() + CATCH_UP;
-        poll_fn(|_| match (self.revision() >= revision, self.clock.now() >= until) {
-            (true, _) => Poll::Ready(Ok(())),
-            (false, true) => Poll::Ready(Err(ApiError::unavailable("behind"))),
-            (false, false) => Poll::Pending,
-        })
+        poll_fn(
+            |_| match (self.revision() >= revision, self.clock.now() >= until) {
+                (true, _) => Poll::Ready(Ok(())),
+                (false, true) => Poll::Ready(Err(ApiError::unavailable("behind"))),
+                (false, false) => Poll::Pending,
+            },
+        )
         .await
     }
 
@@ -322,7 +335,10 @@ impl Shared {
         self.catch_up().await?;
         let (mut cluster, revision) = {
             let fabric = self.fabric.borrow();
-            (fabric.mirror().cluster().clone(), fabric.mirror().cluster_revision())
+            (
+                fabric.mirror().cluster().clone(),
+                fabric.mirror().cluster_revision(),
+            )
         };
         if cluster.incarnation > above {
             return Ok(true);

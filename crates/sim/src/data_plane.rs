@@ -100,8 +100,7 @@ impl DataPlane {
 
     /// The digest as kept and as read back.
     pub fn digest(&self) -> DigestReport {
-        self.control
-            .digest_report(&self.control.audit(&self.tables))
+        self.control.digest_report(&self.control.audit(&self.tables))
     }
 
     /// A frame out of a guest's port; `None` where there is no such port.

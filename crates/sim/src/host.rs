@@ -10,7 +10,7 @@ use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::Digest;
 use anet_model::host_plan::PortId;
 use anet_model::intent::HostId;
-use anet_wire::codec::session::decode_signed_changeset;
+use anet_wire::codec::decode_signed_changeset;
 use anet_wire::control::Response;
 use anet_wire::control::report::{DigestReport, LinkState, PortState};
 use anet_wire::session::{AgentMessage, ControllerMessage, SignedChangeset};
@@ -156,7 +156,8 @@ impl Host {
                 cluster,
             },
             ControllerMessage::Changeset(payload) => {
-                let signed = decode_signed_changeset(&payload).map_err(|error| violation(error.to_string()))?;
+                let signed =
+                    decode_signed_changeset(&payload).map_err(|error| violation(error.to_string()))?;
                 Said::Changeset(Ok(self.taken(signed)))
             }
             ControllerMessage::Trace { id, request } => Said::Trace { id, request },
@@ -254,7 +255,10 @@ impl Host {
     }
 
     fn links(&self) -> Vec<PortState> {
-        let ports = self.plane.iter().flat_map(|plane| plane.control().plan().ports.keys());
+        let ports = self
+            .plane
+            .iter()
+            .flat_map(|plane| plane.control().plan().ports.keys());
         let detached = |port: &PortId| PortState {
             port: port.clone(),
             link: LinkState::Detached,
@@ -345,7 +349,10 @@ impl Host {
             _ => return Ok(()),
         };
         // The same plan may have become that of a later revision.
-        if let Some((_, last)) = self.plane_digest().and_then(|digest| truth.place(&self.id, digest)) {
+        if let Some((_, last)) = self
+            .plane_digest()
+            .and_then(|digest| truth.place(&self.id, digest))
+        {
             self.reached = self.reached.max(last);
         }
         match (cursor.incarnation, cursor.revision) <= self.reached || cursor.revision == 0 {

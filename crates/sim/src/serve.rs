@@ -20,7 +20,13 @@ const HELLO: Duration = Duration::from_secs(5);
 pub type Inbox = Rc<RefCell<VecDeque<Option<AgentMessage>>>>;
 
 /// Serves a stream until it ends. The last word on it is that it is closed, in `ended`.
-pub async fn serve(shared: Rc<Shared>, stream: StreamId, certified: String, inbox: Inbox, ended: Rc<RefCell<Vec<StreamId>>>) {
+pub async fn serve(
+    shared: Rc<Shared>,
+    stream: StreamId,
+    certified: String,
+    inbox: Inbox,
+    ended: Rc<RefCell<Vec<StreamId>>>,
+) {
     let until = shared.clock.now() + HELLO;
     let first = poll_fn(|_| match inbox.borrow_mut().pop_front() {
         Some(first) => Poll::Ready(first),

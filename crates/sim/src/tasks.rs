@@ -20,7 +20,8 @@ impl Tasks {
     /// Lets each go on as far as it can.
     pub fn poll(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        self.0.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+        self.0
+            .retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
     }
 
     /// True where all have ended.

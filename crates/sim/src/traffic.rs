@@ -34,7 +34,10 @@ pub fn allows(plan: &HostPlan, id: &PortId, direction: Direction, other: &Port) 
     let Some(remote) = address(other) else {
         return false;
     };
-    let groups = port.security_groups.iter().filter_map(|group| plan.security_groups.get(group));
+    let groups = port
+        .security_groups
+        .iter()
+        .filter_map(|group| plan.security_groups.get(group));
     let mut rules = groups.flat_map(|group| group.rules.values());
     rules.any(|rule| {
         let layer4 = match rule.protocol {

@@ -165,9 +165,14 @@ fn whole(intent: &Intent) -> Result<(), Violation> {
     let mut vnis = BTreeSet::new();
     for (id, network) in &intent.networks {
         check(intent.projects.contains_key(&network.project), || {
-            format!("network {id} is of project {}, which is not there", network.project)
+            format!(
+                "network {id} is of project {}, which is not there",
+                network.project
+            )
         })?;
-        check(vnis.insert(network.vni), || format!("VNI {} is used twice", network.vni))?;
+        check(vnis.insert(network.vni), || {
+            format!("VNI {} is used twice", network.vni)
+        })?;
     }
     for (id, subnet) in &intent.subnets {
         check(intent.networks.contains_key(&subnet.network), || {
@@ -176,7 +181,10 @@ fn whole(intent: &Intent) -> Result<(), Violation> {
     }
     for (id, rule) in &intent.rules {
         check(intent.security_groups.contains_key(&rule.security_group), || {
-            format!("rule {id} is of group {}, which is not there", rule.security_group)
+            format!(
+                "rule {id} is of group {}, which is not there",
+                rule.security_group
+            )
         })?;
     }
     whole_ports(intent)
@@ -193,10 +201,16 @@ fn whole_ports(intent: &Intent) -> Result<(), Violation> {
         })?;
         for fixed in &port.fixed_ips {
             check(intent.subnets.contains_key(&fixed.subnet), || {
-                format!("port {id} has an address of subnet {}, which is not there", fixed.subnet)
+                format!(
+                    "port {id} has an address of subnet {}, which is not there",
+                    fixed.subnet
+                )
             })?;
             check(addresses.insert((&fixed.subnet, fixed.address)), || {
-                format!("address {} is given twice in subnet {}", fixed.address, fixed.subnet)
+                format!(
+                    "address {} is given twice in subnet {}",
+                    fixed.address, fixed.subnet
+                )
             })?;
         }
         for group in &port.security_groups {

@@ -3,8 +3,8 @@
 use anet_api::resource::{Request, request, request_one};
 use anet_api::{ApiError, Resource, Role};
 use anet_controller::core::admit::{
-    Answer, Asked, Caller, Draw, Proposal, draft::Draft, foreign_endpoint, network, port, project, rule, security_group,
-    subnet,
+    Answer, Asked, Caller, Draw, Proposal, draft::Draft, foreign_endpoint, network, port, project, rule,
+    security_group, subnet,
 };
 use anet_controller::core::fabric::Fabric;
 use anet_controller::core::keys::Noun;
@@ -36,20 +36,32 @@ impl Wish {
         let project = id(chance, intent.projects.keys())?;
         let admin = json!(project);
         Some(match chance.below(20) {
-            0 => Wish::Create(Resource::Network, json!({"network": {"name": "n", "project_id": admin}})),
+            0 => Wish::Create(
+                Resource::Network,
+                json!({"network": {"name": "n", "project_id": admin}}),
+            ),
             1 => Self::subnet(chance, intent)?,
-            2 => Wish::Create(Resource::SecurityGroup, json!({"security_group": {"name": "g", "project_id": admin}})),
+            2 => Wish::Create(
+                Resource::SecurityGroup,
+                json!({"security_group": {"name": "g", "project_id": admin}}),
+            ),
             3..=5 => Self::rule(chance, intent)?,
             6..=10 => Self::port(chance, intent)?,
             11 | 12 => Self::update(chance, intent)?,
             13 | 14 => Wish::Delete(Resource::Port, id(chance, intent.ports.keys())?),
             15 | 16 => Wish::Delete(Resource::SecurityGroupRule, id(chance, intent.rules.keys())?),
-            17 => Wish::Delete(Resource::SecurityGroup, id(chance, intent.security_groups.keys())?),
+            17 => Wish::Delete(
+                Resource::SecurityGroup,
+                id(chance, intent.security_groups.keys())?,
+            ),
             18 => Self::foreign(chance, intent)?,
             _ => match chance.below(3) {
                 0 => Wish::Delete(Resource::Network, id(chance, intent.networks.keys())?),
                 1 => Wish::Delete(Resource::Subnet, id(chance, intent.subnets.keys())?),
-                _ => Wish::Delete(Resource::ForeignEndpoint, id(chance, intent.foreign_endpoints.keys())?),
+                _ => Wish::Delete(
+                    Resource::ForeignEndpoint,
+                    id(chance, intent.foreign_endpoints.keys())?,
+                ),
             },
         })
     }
@@ -78,7 +90,10 @@ impl Wish {
             body["port_range_min"] = json!(80);
             body["port_range_max"] = json!(80);
         }
-        Some(Wish::Create(Resource::SecurityGroupRule, json!({ "security_group_rule": body })))
+        Some(Wish::Create(
+            Resource::SecurityGroupRule,
+            json!({ "security_group_rule": body }),
+        ))
     }
 
     fn port(chance: &mut Chance, intent: &Intent) -> Option<Self> {
@@ -95,7 +110,10 @@ impl Wish {
             body["mac_address"] = json!(format!("fa:16:3e:00:00:{:02x}", chance.below(6)));
         }
         if chance.per_thousand(300)
-            && let Some(subnet) = intent.subnets.iter().find(|(_, subnet)| subnet.network.as_str() == network)
+            && let Some(subnet) = intent
+                .subnets
+                .iter()
+                .find(|(_, subnet)| subnet.network.as_str() == network)
         {
             let address = format!("10.0.0.{}", 2 + chance.below(6));
             body["fixed_ips"] = json!([{"subnet_id": subnet.0, "ip_address": address}]);
@@ -125,7 +143,10 @@ impl Wish {
         let body = json!({
             "network_id": network, "ip_address": format!("192.0.2.{}", 100 + number), "stations": [station]
         });
-        Some(Wish::Create(Resource::ForeignEndpoint, json!({ "foreign_endpoint": body })))
+        Some(Wish::Create(
+            Resource::ForeignEndpoint,
+            json!({ "foreign_endpoint": body }),
+        ))
     }
 
     /// What it comes to, on a controller's state.
@@ -211,7 +232,10 @@ fn made<C: Request, U>(body: &Value) -> Result<Asked<C, U>, ApiError> {
 }
 
 fn changed<C, U: Request>(id: &str, body: &Value) -> Result<Asked<C, U>, ApiError> {
-    Ok(Asked::Update(id.to_owned(), request_one(Role::Admin, body.to_string().as_bytes())?))
+    Ok(Asked::Update(
+        id.to_owned(),
+        request_one(Role::Admin, body.to_string().as_bytes())?,
+    ))
 }
 
 fn id<'a, N: 'a>(chance: &mut Chance, ids: impl Iterator<Item = &'a Id<N>>) -> Option<String> {

@@ -13,7 +13,7 @@ use anet_controller::core::{keys, record};
 use anet_store::clock::{Clock, ManualClock};
 use anet_store::model::{Chances, ModelClient, ModelStore, Seeded};
 use anet_store::{Operation, Store, Transaction};
-use anet_wire::codec::session::{
+use anet_wire::codec::{
     decode_agent_message, decode_controller_message, encode_agent_message, encode_controller_message,
     encode_signed_changeset,
 };
@@ -186,7 +186,8 @@ impl World {
         self.seats[seat].ended = Rc::default();
         for way in &self.ways {
             if let Some((stream, _)) = way.stream.filter(|(_, to)| *to == seat) {
-                self.network.close(self.clock.now().as_millis() as u64, stream, Side::Agent);
+                self.network
+                    .close(self.clock.now().as_millis() as u64, stream, Side::Agent);
             }
         }
     }
@@ -364,7 +365,10 @@ impl World {
     }
 
     fn deliver_to_agent(&mut self, stream: StreamId, parcel: Parcel) -> Result<(), Violation> {
-        let found = self.ways.iter().position(|way| way.stream.is_some_and(|(of, _)| of == stream));
+        let found = self
+            .ways
+            .iter()
+            .position(|way| way.stream.is_some_and(|(of, _)| of == stream));
         let Some(host) = found else {
             return Ok(());
         };
@@ -376,7 +380,8 @@ impl World {
                 Ok(())
             }
             Parcel::Message(bytes) => {
-                let message = decode_controller_message(&bytes).map_err(|error| violation(error.to_string()))?;
+                let message =
+                    decode_controller_message(&bytes).map_err(|error| violation(error.to_string()))?;
                 self.hosts[host].said(message)
             }
         }
@@ -422,7 +427,9 @@ impl World {
     fn keep_promises(&self) -> Result<(), Violation> {
         for (noun, id) in self.promised.borrow_mut().drain(..) {
             if !self.truth.has_seen(noun, &id) {
-                return Err(violation(format!("{noun} {id} was promised and is not in the store")));
+                return Err(violation(format!(
+                    "{noun} {id} was promised and is not in the store"
+                )));
             }
         }
         Ok(())
@@ -432,7 +439,8 @@ impl World {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
-            self.fingerprint = (self.fingerprint ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.fingerprint =
+                (self.fingerprint ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
     }
 }
