@@ -1,7 +1,8 @@
 //! How much of each noun one host plan may hold: bounds that [`HostPlan::validate`](crate::host_plan::HostPlan::validate) enforces.
 //!
 //! They exist so that no plan can make a table, a lookup or an answer to a guest unbounded. A plan beyond one of
-//! them is refused whole with an error that names the limit; nothing is cut off silently.
+//! them is refused whole with an error that names the limit; nothing is cut off silently. Who makes plans of an intent makes none
+//! that is beyond: it leaves out what does not fit, in the order of ids, for that host alone, and says so as a problem of the host.
 
 /// Networks of a host.
 pub const NETWORKS: usize = 4_096;

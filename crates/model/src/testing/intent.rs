@@ -30,7 +30,7 @@ pub fn change() -> impl Strategy<Value = IntentChange> {
             .prop_map(|(id, v)| IntentChange::Project(id, v)),
         3 => (id("net", 4), option::weighted(0.85, network())).prop_map(|(id, v)| IntentChange::Network(id, v)),
         4 => (id("subnet", 6), option::weighted(0.85, subnet())).prop_map(|(id, v)| IntentChange::Subnet(id, v)),
-        12 => (prop_oneof![30 => id("port", 10), 1 => odd_port], option::weighted(0.8, port()))
+        12 => (prop_oneof![20 => id("port", 10), 1 => odd_port], option::weighted(0.8, port()))
             .prop_map(|(id, v)| IntentChange::Port(id, v)),
         2 => (id("group", 4), option::weighted(0.8, Just(group())))
             .prop_map(|(id, v)| IntentChange::SecurityGroup(id, v)),
@@ -42,9 +42,97 @@ pub fn change() -> impl Strategy<Value = IntentChange> {
     ]
 }
 
-/// Changes in batches of one to four, from [`base_intent`] on, as they come.
+/// Changes in batches of one to four, from [`base_intent`] on, as they come. Half of the changes of an object that is there change one
+/// of its attributes only.
 pub fn history(steps: usize) -> impl Strategy<Value = Vec<Vec<IntentChange>>> {
-    vec(vec(change(), 1..5), 0..=steps)
+    let step = vec((change(), option::of(any::<u8>())), 1..5);
+    vec(step, 0..=steps).prop_map(|batches| {
+        let mut intent = base_intent();
+        let mut follow = |(change, attribute): (IntentChange, Option<u8>)| {
+            let change = attribute.map_or(change.clone(), |one| partly(&intent, change, one));
+            intent.put(change.clone());
+            change
+        };
+        let batches = batches.into_iter();
+        batches
+            .map(|batch| batch.into_iter().map(&mut follow).collect())
+            .collect()
+    })
+}
+
+/// The change with all attributes but one as they are in the intent.
+fn partly(intent: &Intent, change: IntentChange, one: u8) -> IntentChange {
+    match change {
+        IntentChange::Network(id, Some(new)) => {
+            let value = intent.networks.get(&id).cloned();
+            let value = value.map_or(new.clone(), |mut old| {
+                match one % 3 {
+                    0 => old.vni = new.vni,
+                    1 => old.mtu = new.mtu,
+                    _ => old.admin_state_up = new.admin_state_up,
+                }
+                old
+            });
+            IntentChange::Network(id, Some(value))
+        }
+        IntentChange::Subnet(id, Some(new)) => {
+            let value = intent.subnets.get(&id).cloned();
+            let value = value.map_or(new.clone(), |mut old| {
+                match one % 4 {
+                    0 => old.network = new.network,
+                    1 => old.cidr = new.cidr,
+                    2 => old.gateway_ip = new.gateway_ip,
+                    _ => old.dns_nameservers = new.dns_nameservers,
+                }
+                old
+            });
+            IntentChange::Subnet(id, Some(value))
+        }
+        IntentChange::Port(id, Some(new)) => {
+            let value = intent.ports.get(&id).cloned();
+            let value = value.map_or(new.clone(), |old| port_partly(old, new, one));
+            IntentChange::Port(id, Some(value))
+        }
+        IntentChange::Host(id, Some(new)) => {
+            let value = intent.hosts.get(&id).cloned();
+            let value = value.map_or(new.clone(), |mut old| {
+                match one % 2 {
+                    0 => old.tunnel_address = new.tunnel_address,
+                    _ => old.tunnel_port = new.tunnel_port,
+                }
+                old
+            });
+            IntentChange::Host(id, Some(value))
+        }
+        IntentChange::ForeignEndpoint(id, Some(new)) => {
+            let value = intent.foreign_endpoints.get(&id).cloned();
+            let value = value.map_or(new.clone(), |mut old| {
+                match one % 4 {
+                    0 => old.address = new.address,
+                    1 => old.udp_port = new.udp_port,
+                    2 => old.network = new.network,
+                    _ => old.stations = new.stations,
+                }
+                old
+            });
+            IntentChange::ForeignEndpoint(id, Some(value))
+        }
+        other => other,
+    }
+}
+
+fn port_partly(mut old: Port, new: Port, one: u8) -> Port {
+    match one % 8 {
+        0 => old.network = new.network,
+        1 => old.mac = new.mac,
+        2 => old.fixed_ips = new.fixed_ips,
+        3 => old.security_groups = new.security_groups,
+        4 => old.allowed_address_pairs = new.allowed_address_pairs,
+        5 => old.admin_state_up = new.admin_state_up,
+        6 => old.dns_name = new.dns_name,
+        _ => old.host = new.host,
+    }
+    old
 }
 
 /// Changes, one at a time, from [`base_intent`] on, with each of which the intent stays [`consistent`].
@@ -529,7 +617,8 @@ fn host() -> impl Strategy<Value = Host> {
 }
 
 fn foreign_endpoint() -> impl Strategy<Value = ForeignEndpoint> {
-    let station = (mac(), station_addresses()).prop_map(|(mac, addresses)| Station { mac, addresses });
+    let chosen = prop_oneof![1 => Just(Mac([2, 0, 0, 0, 0, 5])), 1 => mac()];
+    let station = (chosen, station_addresses()).prop_map(|(mac, addresses)| Station { mac, addresses });
     (id("net", 3), underlay_address(), udp_port(), vec(station, 0..4)).prop_map(
         |(network, address, udp_port, stations)| ForeignEndpoint {
             common: Common::default(),
