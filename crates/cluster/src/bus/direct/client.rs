@@ -12,7 +12,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -23,7 +22,7 @@ use super::codec::{FRAME_MAXIMUM, FrameCodec};
 use super::error::BusError;
 use super::queue::queue;
 use super::settings::Settings;
-use super::stream::{Receiver, Stream, deepest, explained};
+use super::stream::{Halves, Receiver, Stream, deepest, explained, halves};
 use super::wire::{EndTasks, Tasks, Trouble, Watched};
 use crate::trust::{ClientTls, PeerIdentity};
 
@@ -156,10 +155,10 @@ async fn open(
                     reason: deepest(&error).to_string(),
                 })
             })?;
-    let (ended, held) = watch::channel(());
-    let (sender, outgoing) = queue(settings, held.clone());
+    let (halves, held) = halves();
+    let (sender, outgoing) = queue(settings, held.ended.clone());
     let driver = Driver {
-        ended,
+        halves,
         requests: requests.clone(),
         tasks: tasks.clone(),
         grace: settings.grace,
@@ -202,7 +201,7 @@ fn builder(tasks: Tasks, settings: &Settings) -> hyper::client::conn::http2::Bui
 
 /// What keeps a connection going.
 struct Driver {
-    ended: watch::Sender<()>,
+    halves: Halves,
     /// As long as somebody could make a request, HTTP/2 keeps the connection.
     requests: SendRequest<Body>,
     tasks: Tasks,
@@ -210,17 +209,17 @@ struct Driver {
 }
 
 impl Driver {
-    /// Until the connection ends by itself; when both halves are given up, what was sent last has a while to get out.
+    /// Until the connection ends by itself, or both halves are given up.
     async fn drive<C: Future>(self, connection: C) {
         let Self {
-            ended,
+            mut halves,
             requests,
             tasks,
             grace,
         } = self;
         tokio::select! {
             _ = connection => {}
-            () = ended.closed() => {
+            () = halves.given_up(grace) => {
                 drop(requests);
                 let _ = timeout(grace, tasks.ended()).await;
             }

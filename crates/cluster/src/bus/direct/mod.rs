@@ -15,6 +15,8 @@
 mod client;
 mod codec;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod places;
 mod queue;
 mod serve;

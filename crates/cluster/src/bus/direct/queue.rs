@@ -67,6 +67,7 @@ impl Sender {
             return Err(self.full_or_ended());
         };
         let Ok(permit) = Arc::clone(&self.room).try_acquire_many_owned(share) else {
+            drop(place);
             return Err(self.full_or_ended());
         };
         place.send((message, permit));

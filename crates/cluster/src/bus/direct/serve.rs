@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -28,7 +28,7 @@ use super::codec::{FRAME_MAXIMUM, Frame, FrameCodec};
 use super::error::BusError;
 use super::queue::{Outgoing, queue};
 use super::server::{Arrival, Shared};
-use super::stream::{Receiver, Stream, deepest};
+use super::stream::{Held, Receiver, Stream, deepest, halves};
 use super::wire::{EndTasks, Tasks, Trouble, Watched};
 use crate::trust::{PeerIdentity, TrustError, Verdict};
 
@@ -136,7 +136,7 @@ async fn serve(
     let place = shared.members.enter(peer.fingerprint)?;
     let (trouble, tasks) = (Trouble::default(), Tasks::default());
     let _end_tasks = EndTasks(tasks.clone());
-    let (ended, held) = watch::channel(());
+    let (mut halves, held) = halves();
     let door = Arc::new(Door {
         peer,
         address,
@@ -159,12 +159,17 @@ async fn serve(
         () = tokio::time::sleep(limit) => return Err(BusError::Timeout { what: "stream", limit }),
         () = door.opened.notified() => {}
     }
+    let grace = shared.settings.grace;
     tokio::select! {
-        // What ended it, the receiver has heard.
-        _ = connection.as_mut() => {}
-        () = ended.closed() => {
+        // The receiver hears of it when the connection is dropped, which is after this.
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                trouble.note_text(deepest(&error).to_string());
+            }
+        }
+        () = halves.given_up(grace) => {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(shared.settings.grace, connection).await;
+            let _ = timeout(grace, connection).await;
         }
     }
     drop(place);
@@ -204,7 +209,7 @@ struct Door {
     address: SocketAddr,
     shared: Shared,
     trouble: Trouble,
-    held: std::sync::Mutex<Option<watch::Receiver<()>>>,
+    held: std::sync::Mutex<Option<Held>>,
     opened: Notify,
     used: AtomicBool,
 }
@@ -232,7 +237,7 @@ impl Door {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         let held = held.ok_or_else(|| Status::resource_exhausted("a connection carries one stream"))?;
-        let (sender, outgoing) = queue(&self.shared.settings, held.clone());
+        let (sender, outgoing) = queue(&self.shared.settings, held.ended.clone());
         let receiver = Receiver::new(incoming, self.trouble.clone(), held);
         let stream = Stream {
             peer: self.peer.clone(),

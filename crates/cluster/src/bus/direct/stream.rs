@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use prost::bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use super::codec::{Frame, readable};
@@ -26,23 +28,27 @@ pub struct Stream {
     pub receiver: Receiver,
 }
 
-/// The receiving half of a stream.
+/// The receiving half of a stream. After it is dropped, what arrives is thrown away.
 #[derive(Debug)]
 pub struct Receiver {
-    incoming: Streaming<Frame>,
+    /// Always there until this is dropped.
+    incoming: Option<Streaming<Frame>>,
     end: Option<BusError>,
     trouble: Trouble,
+    given_up: Option<oneshot::Sender<Streaming<Frame>>>,
     /// Tells the connection that this half is still held.
     _connection: watch::Receiver<()>,
 }
 
 impl Receiver {
-    pub(super) fn new(incoming: Streaming<Frame>, trouble: Trouble, connection: watch::Receiver<()>) -> Self {
+    pub(super) fn new(incoming: Streaming<Frame>, trouble: Trouble, connection: Held) -> Self {
+        let Held { ended, given_up } = connection;
         Self {
-            incoming,
+            incoming: Some(incoming),
             end: None,
             trouble,
-            _connection: connection,
+            given_up: Some(given_up),
+            _connection: ended,
         }
     }
 
@@ -51,16 +57,78 @@ impl Receiver {
         if let Some(end) = &self.end {
             return Err(end.clone());
         }
-        let end = match self.incoming.message().await {
-            Ok(Some(Frame::Message(message))) => return Ok(message),
-            Ok(Some(Frame::Farewell(reason))) => BusError::Closed { reason },
-            Ok(None) => BusError::Lost {
+        let next = match &mut self.incoming {
+            Some(incoming) => incoming.message().await,
+            None => Ok(None),
+        };
+        let end = match (next, self.trouble.text()) {
+            (Ok(Some(Frame::Message(message))), _) => return Ok(message),
+            (Ok(Some(Frame::Farewell(reason))), _) => BusError::Closed { reason },
+            (Ok(None), Some(trouble)) => BusError::Lost {
+                reason: ended_by(trouble),
+            },
+            (Ok(None), None) => BusError::Lost {
                 reason: "the other side ended the stream without saying why".to_owned(),
             },
-            Err(status) => explained(&status, &self.trouble),
+            (Err(status), _) => explained(&status, &self.trouble),
         };
         self.end = Some(end.clone());
         Err(end)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if let (Some(incoming), Some(given_up)) = (self.incoming.take(), self.given_up.take()) {
+            // Without a connection nobody wants it.
+            let _ = given_up.send(incoming);
+        }
+    }
+}
+
+/// What a stream's halves hold of their connection.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Changes when the connection has ended.
+    pub(super) ended: watch::Receiver<()>,
+    given_up: oneshot::Sender<Streaming<Frame>>,
+}
+
+/// What a connection knows of its stream's halves.
+#[derive(Debug)]
+pub(super) struct Halves {
+    ended: watch::Sender<()>,
+    given_up: oneshot::Receiver<Streaming<Frame>>,
+}
+
+pub(super) fn halves() -> (Halves, Held) {
+    let (ended, held) = watch::channel(());
+    let (sender, given_up) = oneshot::channel();
+    (
+        Halves { ended, given_up },
+        Held {
+            ended: held,
+            given_up: sender,
+        },
+    )
+}
+
+impl Halves {
+    /// Until both are given up and what was sent last has gone out: the other side has ended its direction too, or `grace` is over. An incoming
+    /// direction that is just dropped would reset the stream, and the reset overtake what was sent.
+    pub(super) async fn given_up(&mut self, grace: Duration) {
+        let given_up = &mut self.given_up;
+        let mut drained = std::pin::pin!(async {
+            if let Ok(mut incoming) = given_up.await {
+                while let Ok(Some(_)) = incoming.message().await {}
+            }
+        });
+        tokio::select! {
+            () = &mut drained => self.ended.closed().await,
+            () = self.ended.closed() => {
+                let _ = timeout(grace, drained).await;
+            }
+        }
     }
 }
 
@@ -73,11 +141,22 @@ pub(super) fn explained(status: &Status, trouble: &Trouble) -> BusError {
             reason: readable(text.as_bytes()),
         },
         (_, Some(source), _) => BusError::Lost {
-            reason: readable(deepest(source).to_string().as_bytes()),
+            reason: ended_by(&deepest(source).to_string()),
         },
         (Code::ResourceExhausted, ..) => BusError::Crowded { reason: detail() },
         (Code::Internal | Code::Unimplemented | Code::Unknown, ..) => BusError::Protocol { reason: detail() },
         _ => BusError::Lost { reason: detail() },
+    }
+}
+
+/// What HTTP/2 says of an end without any trouble of the bytes below. When pings are not answered it just lets go of the connection, and streams
+/// find a broken pipe.
+fn ended_by(text: &str) -> String {
+    let silent = text.ends_with("broken pipe") || text.ends_with("timed out");
+    if silent {
+        "the other side does not answer any more".to_owned()
+    } else {
+        readable(text.as_bytes())
     }
 }
 

@@ -34,11 +34,9 @@ impl Trouble {
         });
     }
 
-    fn note_end(&self) {
-        let _ = self.0.set(Found {
-            text: "the other side closed the connection".to_owned(),
-            tls: None,
-        });
+    /// Something that was found above the bytes.
+    pub(super) fn note_text(&self, text: String) {
+        let _ = self.0.set(Found { text, tls: None });
     }
 
     pub(super) fn text(&self) -> Option<&str> {
@@ -74,7 +72,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         match &polled {
             Poll::Ready(Err(error)) => self.trouble.note(error),
-            Poll::Ready(Ok(())) if room > 0 && buffer.filled().len() == before => self.trouble.note_end(),
+            Poll::Ready(Ok(())) if room > 0 && buffer.filled().len() == before => self
+                .trouble
+                .note_text("the other side closed the connection".to_owned()),
             _ => {}
         }
         polled

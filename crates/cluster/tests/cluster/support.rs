@@ -1,7 +1,5 @@
 //! A cluster's trust, and two ends of a stream on loopback.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anet_cluster::bus::direct::{Receiver, Sender, Server, Settings, Stream, connect};
@@ -60,6 +58,24 @@ pub async fn join(server: &mut Server, tls: &ClientTls, settings: &Settings) -> 
     let endpoints = [server.address().to_string()];
     let (client, accepted) = tokio::join!(connect(&endpoints, tls, settings), server.accept_stream());
     (client.unwrap(), accepted)
+}
+
+/// A folder of a test's own, gone with it.
+pub struct Folder(pub std::path::PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("anet-cluster-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// That a message put in at one end comes out at the other.

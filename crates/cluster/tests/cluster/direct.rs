@@ -1,9 +1,7 @@
 //! Streams between two ends on loopback.
 
-mod support;
-
+use super::support::{pair, passes};
 use anet_cluster::bus::direct::{BusError, Settings};
-use support::{pair, passes};
 
 #[tokio::test]
 async fn messages_pass_in_both_directions_between_known_peers() {
