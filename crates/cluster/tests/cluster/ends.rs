@@ -220,6 +220,7 @@ async fn a_full_queue_by_count_is_told_and_waiting_for_room_goes_on_when_there_i
 async fn a_sender_that_waits_for_room_hears_of_the_end() {
     let settings = Settings {
         queue_messages: 2,
+        grace: Duration::from_millis(50),
         ..Settings::default()
     };
     let (client, accepted, _server) = pair(&settings).await;

@@ -29,10 +29,9 @@ impl Strangers {
         // The lock is held while the task starts: it cannot leave before it has entered.
         let mut waiting = lock(&self.waiting);
         waiting.retain(|(_, task)| !task.is_finished());
-        if waiting.len() >= self.most {
-            if let Some((_, longest)) = waiting.pop_front() {
-                longest.abort();
-            }
+        let longest = if waiting.len() < self.most { None } else { waiting.pop_front() };
+        if let Some((_, task)) = longest {
+            task.abort();
         }
         waiting.push_back((number, start()));
     }
