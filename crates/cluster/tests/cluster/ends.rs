@@ -323,3 +323,38 @@ async fn what_arrives_for_a_dropped_receiver_is_thrown_away_and_the_other_direct
     }
     passes(&client.sender, &mut accepted.receiver, "still").await;
 }
+
+/// A peer that reads nothing hears no reason either: the connection is cut, and both halves here hear of it.
+#[tokio::test]
+async fn closing_ends_the_stream_of_a_peer_that_never_reads() {
+    let settings = Settings {
+        queue_bytes: 0,
+        grace: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let (client, mut accepted, _server) = pair(&settings).await;
+    let piece = Bytes::from(vec![7; 1024 * 1024]);
+    while accepted.sender.try_send(piece.clone()).is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let closing = tokio::spawn(accepted.sender.close("too slow"));
+    let lost = BusError::Lost {
+        reason: "closed here".to_owned(),
+    };
+    assert_eq!(accepted.receiver.receive().await, Err(lost));
+    closing.await.unwrap();
+    // The same from the other side.
+    let (mut client, accepted) = (client, accepted.receiver);
+    drop(accepted);
+    while client.receiver.receive().await.is_ok() {}
+    let (mut client, accepted, _server) = pair(&settings).await;
+    while client.sender.try_send(piece.clone()).is_ok() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::spawn(client.sender.close("too slow"));
+    assert!(matches!(
+        client.receiver.receive().await,
+        Err(BusError::Lost { .. })
+    ));
+    drop(accepted);
+}

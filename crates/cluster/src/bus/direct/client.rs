@@ -156,9 +156,10 @@ async fn open(
                 })
             })?;
     let (halves, held) = halves();
-    let (sender, outgoing) = queue(settings, held.ended.clone());
+    let (sender, outgoing) = queue(settings, &held);
     let driver = Driver {
         halves,
+        trouble: trouble.clone(),
         requests: requests.clone(),
         tasks: tasks.clone(),
         grace: settings.grace,
@@ -202,6 +203,7 @@ fn builder(tasks: Tasks, settings: &Settings) -> hyper::client::conn::http2::Bui
 /// What keeps a connection going.
 struct Driver {
     halves: Halves,
+    trouble: Trouble,
     /// As long as somebody could make a request, HTTP/2 keeps the connection.
     requests: SendRequest<Body>,
     tasks: Tasks,
@@ -213,13 +215,14 @@ impl Driver {
     async fn drive<C: Future>(self, connection: C) {
         let Self {
             mut halves,
+            trouble,
             requests,
             tasks,
             grace,
         } = self;
         tokio::select! {
             _ = connection => {}
-            () = halves.given_up(grace) => {
+            () = halves.given_up(&trouble, grace) => {
                 drop(requests);
                 let _ = timeout(grace, tasks.ended()).await;
             }

@@ -29,7 +29,11 @@ impl Strangers {
         // The lock is held while the task starts: it cannot leave before it has entered.
         let mut waiting = lock(&self.waiting);
         waiting.retain(|(_, task)| !task.is_finished());
-        let longest = if waiting.len() < self.most { None } else { waiting.pop_front() };
+        let longest = if waiting.len() < self.most {
+            None
+        } else {
+            waiting.pop_front()
+        };
         if let Some((_, task)) = longest {
             task.abort();
         }

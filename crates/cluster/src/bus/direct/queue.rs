@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::MESSAGE_MAXIMUM;
 use super::codec::Frame;
 use super::error::SendError;
 use super::settings::Settings;
+use super::stream::Held;
 
 /// A message and its share of the room.
 type Waiting = (Bytes, OwnedSemaphorePermit);
@@ -25,6 +26,8 @@ pub struct Sender {
     farewell: Arc<OnceLock<String>>,
     /// Tells the connection that this half is still held, and this half when the connection is over.
     connection: watch::Receiver<()>,
+    /// Tells the connection that it has to end soon.
+    closing: Arc<Notify>,
     grace: Duration,
 }
 
@@ -36,7 +39,7 @@ pub(super) struct Outgoing {
     ended: bool,
 }
 
-pub(super) fn queue(settings: &Settings, connection: watch::Receiver<()>) -> (Sender, Outgoing) {
+pub(super) fn queue(settings: &Settings, held: &Held) -> (Sender, Outgoing) {
     let (sender, receiver) = mpsc::channel(settings.queue_messages.max(1));
     let farewell = Arc::new(OnceLock::new());
     let bytes_maximum = settings.queue_room();
@@ -52,7 +55,8 @@ pub(super) fn queue(settings: &Settings, connection: watch::Receiver<()>) -> (Se
             room,
             bytes_maximum,
             farewell,
-            connection,
+            connection: held.ended.clone(),
+            closing: Arc::clone(&held.closing),
             grace: settings.grace,
         },
         outgoing,
@@ -102,17 +106,20 @@ impl Sender {
         self.waiting.is_closed()
     }
 
-    /// Sends what waits, then the reason, then nothing more. Returns when the connection is over, or after a second of grace.
+    /// Sends what waits, then the reason, then nothing more. Returns when the connection is over, or after a second of grace; then it is cut,
+    /// whether the other side has read everything or not, and whoever receives here hears of it.
     pub async fn close(self, reason: &str) {
         let Self {
             waiting,
             farewell,
             mut connection,
+            closing,
             grace,
             ..
         } = self;
         let _ = farewell.set(reason.to_owned());
         drop(waiting);
+        closing.notify_one();
         // Either outcome is an end: the time is a bound, not a failure.
         let _ = tokio::time::timeout(grace, connection.changed()).await;
     }

@@ -167,7 +167,7 @@ async fn serve(
                 trouble.note_text(deepest(&error).to_string());
             }
         }
-        () = halves.given_up(grace) => {
+        () = halves.given_up(&trouble, grace) => {
             connection.as_mut().graceful_shutdown();
             let _ = timeout(grace, connection).await;
         }
@@ -237,7 +237,7 @@ impl Door {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take();
         let held = held.ok_or_else(|| Status::resource_exhausted("a connection carries one stream"))?;
-        let (sender, outgoing) = queue(&self.shared.settings, held.ended.clone());
+        let (sender, outgoing) = queue(&self.shared.settings, &held);
         let receiver = Receiver::new(incoming, self.trouble.clone(), held);
         let stream = Stream {
             peer: self.peer.clone(),

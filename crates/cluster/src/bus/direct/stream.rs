@@ -2,10 +2,11 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
@@ -42,7 +43,7 @@ pub struct Receiver {
 
 impl Receiver {
     pub(super) fn new(incoming: Streaming<Frame>, trouble: Trouble, connection: Held) -> Self {
-        let Held { ended, given_up } = connection;
+        let Held { ended, given_up, .. } = connection;
         Self {
             incoming: Some(incoming),
             end: None,
@@ -91,6 +92,8 @@ impl Drop for Receiver {
 pub(super) struct Held {
     /// Changes when the connection has ended.
     pub(super) ended: watch::Receiver<()>,
+    /// Told when the sending half closes.
+    pub(super) closing: Arc<Notify>,
     given_up: oneshot::Sender<Streaming<Frame>>,
 }
 
@@ -98,36 +101,64 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Halves {
     ended: watch::Sender<()>,
+    closing: Arc<Notify>,
     given_up: oneshot::Receiver<Streaming<Frame>>,
 }
 
 pub(super) fn halves() -> (Halves, Held) {
     let (ended, held) = watch::channel(());
     let (sender, given_up) = oneshot::channel();
+    let closing = Arc::new(Notify::new());
+    let halves = Halves {
+        ended,
+        closing: Arc::clone(&closing),
+        given_up,
+    };
     (
-        Halves { ended, given_up },
+        halves,
         Held {
             ended: held,
+            closing,
             given_up: sender,
         },
     )
 }
 
 impl Halves {
-    /// Until both are given up and what was sent last has gone out: the other side has ended its direction too, or `grace` is over. An incoming
-    /// direction that is just dropped would reset the stream, and the reset overtake what was sent.
-    pub(super) async fn given_up(&mut self, grace: Duration) {
-        let given_up = &mut self.given_up;
-        let mut drained = std::pin::pin!(async {
-            if let Ok(mut incoming) = given_up.await {
-                while let Ok(Some(_)) = incoming.message().await {}
-            }
-        });
+    /// Until the connection has to end: both halves are given up, or one has closed and the time of `grace` for the other side is over.
+    pub(super) async fn given_up(&mut self, trouble: &Trouble, grace: Duration) {
+        let Self {
+            ended,
+            closing,
+            given_up,
+        } = self;
+        let closed = async {
+            closing.notified().await;
+            tokio::time::sleep(grace).await;
+        };
         tokio::select! {
-            () = &mut drained => self.ended.closed().await,
-            () = self.ended.closed() => {
-                let _ = timeout(grace, drained).await;
-            }
+            () = both_given_up(ended, given_up, grace) => {}
+            () = closed => trouble.note_text("closed here".to_owned()),
+        }
+    }
+}
+
+/// Until both are given up and what was sent last has gone out: the other side has ended its direction too, or `grace` is over. An incoming
+/// direction that is just dropped would reset the stream, and the reset overtake what was sent.
+async fn both_given_up(
+    ended: &watch::Sender<()>,
+    given_up: &mut oneshot::Receiver<Streaming<Frame>>,
+    grace: Duration,
+) {
+    let mut drained = std::pin::pin!(async {
+        if let Ok(mut incoming) = given_up.await {
+            while let Ok(Some(_)) = incoming.message().await {}
+        }
+    });
+    tokio::select! {
+        () = &mut drained => ended.closed().await,
+        () = ended.closed() => {
+            let _ = timeout(grace, drained).await;
         }
     }
 }
