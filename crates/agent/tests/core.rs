@@ -92,6 +92,9 @@ fn squashed(world: &World, from: Index, to: Index) -> Option<Changeset> {
         .collect();
     let (one, other) = (from.index(revisions.len()), to.index(revisions.len()));
     let (from, to) = (revisions[one.min(other)], revisions[one.max(other)]);
+    if from >= to {
+        return None;
+    }
     let steps = world
         .controller
         .steps
@@ -137,7 +140,9 @@ fn happen(world: &mut World, happening: Happening) {
             world.stream.remove(which.index(world.stream.len()));
         }
         Happening::Deliver(_) | Happening::Lose(_) => {}
-        Happening::Run(steps) => (0..steps).for_each(|_| drop(world.step())),
+        Happening::Run(steps) => (0..steps).for_each(|_| {
+            world.step();
+        }),
         Happening::Crash => world.crash(),
         Happening::Connect => world.connect(),
         Happening::Disconnect => world.disconnect(),
