@@ -54,11 +54,13 @@ impl Agent {
             Input::PlaneUp { epoch } => self.plane_up(epoch),
             Input::PlaneDown { reason } => self.plane_down(reason),
             Input::Plane(answer) => self.plane_answered(answer),
-            Input::Local(ticket, LocalRequest::Attach(port, attachment)) => self.memory.local.push_back(Attaching {
-                ticket,
-                port,
-                attachment,
-            }),
+            Input::Local(ticket, LocalRequest::Attach(port, attachment)) => {
+                self.memory.local.push_back(Attaching {
+                    ticket,
+                    port,
+                    attachment,
+                })
+            }
             Input::Local(ticket, LocalRequest::Detach(port)) => self.memory.local.push_back(Attaching {
                 ticket,
                 port,
@@ -215,8 +217,7 @@ impl Agent {
     /// True where what is desired is certainly not older than what the data plane has.
     pub(super) fn is_newest(&self) -> bool {
         let (desired, recorded) = (self.desired.cursor(), self.memory.recorded.cursor);
-        let caught_up =
-            (desired.incarnation, desired.revision) >= (recorded.incarnation, recorded.revision);
+        let caught_up = (desired.incarnation, desired.revision) >= (recorded.incarnation, recorded.revision);
         self.memory.settled || (self.memory.confirmed && caught_up)
     }
 
@@ -249,7 +250,9 @@ impl Agent {
             self.memory.ports_asked = self.ask(Asked::Ports);
         }
         self.memory.digest_in = self.memory.digest_in.saturating_sub(1);
-        if self.memory.digest_in == 0 && self.memory.busy.is_none() && self.knowledge() == Some(Knowledge::Same)
+        if self.memory.digest_in == 0
+            && self.memory.busy.is_none()
+            && self.knowledge() == Some(Knowledge::Same)
         {
             self.begin(Asked::Digest, Busy::Asking);
         }

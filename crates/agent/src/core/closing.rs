@@ -6,9 +6,7 @@ use anet_model::host_plan::{Attachment, HostPlan, Network, NetworkId, Port, Port
 /// Of changes that lead away from `plan`, those that close, in an order in which they can be put. None of them lets
 /// anything pass that did not pass before.
 pub fn closing(plan: &HostPlan, changes: &[Change]) -> Vec<Change> {
-    let closed = changes
-        .iter()
-        .flat_map(|change| closed_by(plan, change, changes));
+    let closed = changes.iter().flat_map(|change| closed_by(plan, change, changes));
     // Stations go first: what they were behind may go only then.
     let (mut stations, rest): (Vec<_>, Vec<_>) =
         closed.partition(|change| matches!(change, Change::Port(..) | Change::Peer(..)));
@@ -125,16 +123,30 @@ mod tests {
             before.ports.get(id).is_some_and(|old| {
                 (old.admin_up || !port.admin_up)
                     && (port.port_security || !old.port_security)
-                    && port.security_groups.iter().all(|g| old.security_groups.contains(g))
-                    && port.allowed_address_pairs.iter().all(|p| old.allowed_address_pairs.contains(p))
+                    && port
+                        .security_groups
+                        .iter()
+                        .all(|g| old.security_groups.contains(g))
+                    && port
+                        .allowed_address_pairs
+                        .iter()
+                        .all(|p| old.allowed_address_pairs.contains(p))
             })
         });
         let rules = closed.security_groups.iter().all(|(id, group)| {
             let old = before.security_groups.get(id);
-            old.is_some_and(|old| group.rules.iter().all(|(id, rule)| old.rules.get(id) == Some(rule)))
+            old.is_some_and(|old| {
+                group
+                    .rules
+                    .iter()
+                    .all(|(id, rule)| old.rules.get(id) == Some(rule))
+            })
         });
         let members = closed.address_sets.iter().all(|(id, set)| {
-            before.address_sets.get(id).is_some_and(|old| set.members.is_subset(&old.members))
+            before
+                .address_sets
+                .get(id)
+                .is_some_and(|old| set.members.is_subset(&old.members))
         });
         ports && rules && members && closed.peers.keys().all(|id| before.peers.contains_key(id))
     }

@@ -107,11 +107,16 @@ pub(super) enum Plane {
 /// The controller, seen from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Session {
-    Closed { reason: String },
+    Closed {
+        reason: String,
+    },
     /// Our hello was said.
     Greeting,
     /// So was the controller's; with the seconds since.
-    Open { software: String, seconds: u32 },
+    Open {
+        software: String,
+        seconds: u32,
+    },
 }
 
 /// Everything else that an agent remembers from one input to the next.
@@ -166,5 +171,8 @@ pub(super) struct Memory {
 
 /// The changes of applied changesets, one after the other.
 pub(super) fn changes_of(applied: &[Applied]) -> Vec<Change> {
-    applied.iter().flat_map(|applied| applied.changes.clone()).collect()
+    applied
+        .iter()
+        .flat_map(|applied| applied.changes.clone())
+        .collect()
 }

@@ -1,9 +1,9 @@
 //! The agent and its data plane: what it has, what it is to have, and what its answers mean.
 
+use anet_model::changeset::{Change, Changeset};
 use anet_model::diff::diff;
 use anet_model::digest::Digest;
 use anet_model::host_plan::HostPlan;
-use anet_model::changeset::{Change, Changeset};
 use anet_model::state::Cursor;
 use anet_wire::control::report::DigestReport;
 use anet_wire::control::{Refusal, Response};
@@ -77,7 +77,10 @@ impl Agent {
     /// What the data plane has is held against what it is to have.
     fn learned(&mut self, report: &DigestReport) {
         let total = |of: fn(&anet_wire::control::report::NounDigest) -> Digest| {
-            report.nouns.iter().fold(Digest::default(), |sum, noun| sum.plus(of(noun)))
+            report
+                .nouns
+                .iter()
+                .fold(Digest::default(), |sum, noun| sum.plus(of(noun)))
         };
         let (kept, read_back) = (total(|noun| noun.kept), total(|noun| noun.read_back));
         let wanted = self.merged.digest().total();
@@ -95,9 +98,10 @@ impl Agent {
         }
         let recorded = kept == self.memory.recorded.shown && !self.memory.lost;
         if recorded || kept == Digest::default() || self.is_newest() {
-            let nouns = report.nouns.iter().filter(|noun| {
-                self.merged.digest().noun(noun.noun) != noun.kept
-            });
+            let nouns = report
+                .nouns
+                .iter()
+                .filter(|noun| self.merged.digest().noun(noun.noun) != noun.kept);
             let nouns: Vec<String> = nouns.map(|noun| noun.noun.to_string()).collect();
             self.event(format!(
                 "the vswitch has another plan ({}): it gets this one",

@@ -58,10 +58,7 @@ impl Agent {
                 self.welcomed(protocol, software, &cluster);
             }
             (Session::Greeting, _) => {
-                self.close_session(
-                    "the controller did not begin with its hello".to_owned(),
-                    true,
-                );
+                self.close_session("the controller did not begin with its hello".to_owned(), true);
             }
             (Session::Open { .. }, Said::Welcome { .. }) => {
                 self.close_session("the controller said hello twice".to_owned(), true);
@@ -89,10 +86,7 @@ impl Agent {
             return self.close_session(reason, false);
         }
         self.event(format!("in session with {software}"));
-        self.session = Session::Open {
-            software,
-            seconds: 0,
-        };
+        self.session = Session::Open { software, seconds: 0 };
     }
 
     fn close_session(&mut self, reason: String, retry: bool) {
@@ -113,7 +107,10 @@ impl Agent {
             }
             Ok(SignedChangeset { changeset, .. }) => {
                 let waiting = &self.memory.waiting;
-                let entries = waiting.iter().map(|changeset| changeset.changes.len()).sum::<usize>();
+                let entries = waiting
+                    .iter()
+                    .map(|changeset| changeset.changes.len())
+                    .sum::<usize>();
                 if waiting.len() >= WAITING_MAXIMUM
                     || entries + changeset.changes.len() > WAITING_ENTRIES_MAXIMUM
                 {
@@ -127,7 +124,9 @@ impl Agent {
     }
 
     pub(super) fn refuse(&mut self, changeset_to: Revision, refusal: Refusal, reason: String) {
-        self.event(format!("a changeset to revision {changeset_to} is refused: {reason}"));
+        self.event(format!(
+            "a changeset to revision {changeset_to} is refused: {reason}"
+        ));
         self.send(AgentMessage::Refused {
             cursor: self.memory.applied.cursor,
             changeset_to,

@@ -77,9 +77,10 @@ pub(super) fn read(path: &Path, told: &mut Vec<String>) -> Result<BTreeMap<PortI
         Err(error) => return Err(DiskError::of("read", path, error)),
     };
     match serde_json::from_slice::<Document>(&bytes) {
-        Ok(Document { version: 1, ports }) => {
-            Ok(ports.into_iter().map(|(port, text)| (port, text.into())).collect())
-        }
+        Ok(Document { version: 1, ports }) => Ok(ports
+            .into_iter()
+            .map(|(port, text)| (port, text.into()))
+            .collect()),
         Ok(Document { version, .. }) => Err(DiskError::Malformed {
             path: path.to_owned(),
             reason: format!("it is of version {version}, this agent reads version 1"),
@@ -97,11 +98,14 @@ pub(super) fn read(path: &Path, told: &mut Vec<String>) -> Result<BTreeMap<PortI
 }
 
 pub(super) fn write(path: &Path, attachments: &BTreeMap<PortId, Attachment>) -> Result<(), DiskError> {
-    let ports = attachments.iter().map(|(port, attachment)| (port.clone(), attachment_text(attachment)));
+    let ports = attachments
+        .iter()
+        .map(|(port, attachment)| (port.clone(), attachment_text(attachment)));
     let document = Document {
         version: 1,
         ports: ports.collect(),
     };
-    let bytes = serde_json::to_vec_pretty(&document).map_err(|error| DiskError::of("write", path, error.into()))?;
+    let bytes =
+        serde_json::to_vec_pretty(&document).map_err(|error| DiskError::of("write", path, error.into()))?;
     replace(path, &bytes)
 }

@@ -10,8 +10,8 @@ use anet_cluster::trust::{Credentials, TrustError};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::log::{read_bounded, write_synced};
 use super::beside;
+use super::log::{read_bounded, write_synced};
 
 /// How long a start waits for an agent that has just been killed to let go of the folder.
 const GRACE: Duration = Duration::from_millis(500);
@@ -99,7 +99,12 @@ impl Folder {
         let deadline = Instant::now() + GRACE;
         loop {
             let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&lock);
+            let file = options
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(&lock);
             let file = file.map_err(|error| DiskError::of("open", &lock, error))?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(held) => {
@@ -147,7 +152,8 @@ impl Folder {
         }
         let credentials = Credentials::load(&self.file("identity.pem"))?;
         let path = self.file("agent.json");
-        let bytes = read_bounded(&path, JOINED_MAXIMUM).map_err(|error| DiskError::of("read", &path, error))?;
+        let bytes =
+            read_bounded(&path, JOINED_MAXIMUM).map_err(|error| DiskError::of("read", &path, error))?;
         let joined: Joined = serde_json::from_slice(&bytes).map_err(|error| DiskError::Malformed {
             path: path.clone(),
             reason: error.to_string(),

@@ -101,7 +101,10 @@ fn framed<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Vec<u8
     let mut bytes = Vec::new();
     for content in contents {
         if content.len() > RECORD_MAXIMUM {
-            let what = format!("a record of {} bytes is too long: at most {RECORD_MAXIMUM}", content.len());
+            let what = format!(
+                "a record of {} bytes is too long: at most {RECORD_MAXIMUM}",
+                content.len()
+            );
             return Err(io::Error::other(what));
         }
         bytes.extend(length_of(content));
@@ -114,7 +117,11 @@ fn framed<'a>(contents: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Vec<u8
 impl Log {
     /// Opens the file, or makes it, and answers what it has. What is not good is cut off; a damaged file is kept under another
     /// name before that.
-    pub fn open(path: &Path, kind: [u8; 8], told: &mut Vec<String>) -> Result<(Self, Vec<Vec<u8>>), DiskError> {
+    pub fn open(
+        path: &Path,
+        kind: [u8; 8],
+        told: &mut Vec<String>,
+    ) -> Result<(Self, Vec<Vec<u8>>), DiskError> {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -137,7 +144,10 @@ impl Log {
         }
         if found.good == 0 || found.rest > 0 {
             let records = found.records.iter().map(Vec::as_slice);
-            super::replace(path, &whole(kind, records).map_err(|e| DiskError::of("write", path, e))?)?;
+            super::replace(
+                path,
+                &whole(kind, records).map_err(|e| DiskError::of("write", path, e))?,
+            )?;
         }
         let log = Self::at_end(path, kind)?;
         Ok((log, found.records))
@@ -147,7 +157,10 @@ impl Log {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).mode(0o600).open(path);
         let file = file.map_err(|error| DiskError::of("open", path, error))?;
-        let length = file.metadata().map_err(|error| DiskError::of("look at", path, error))?.len();
+        let length = file
+            .metadata()
+            .map_err(|error| DiskError::of("look at", path, error))?
+            .len();
         Ok(Self {
             path: path.to_owned(),
             kind,
@@ -202,7 +215,12 @@ pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Writes a whole file and syncs it.
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

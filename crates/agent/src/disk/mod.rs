@@ -77,7 +77,8 @@ impl Disk {
                          is used",
                         aside.display()
                     ));
-                    self.desired.replace(records[..number].iter().map(Vec::as_slice))?;
+                    self.desired
+                        .replace(records[..number].iter().map(Vec::as_slice))?;
                     break;
                 }
             }
@@ -100,9 +101,7 @@ impl Disk {
                     false => self.applied.replace([bytes.as_slice()]),
                 }
             }
-            Record::Attachments(attachments) => {
-                attachments::write(&self.attachments, attachments)
-            }
+            Record::Attachments(attachments) => attachments::write(&self.attachments, attachments),
         }
     }
 }

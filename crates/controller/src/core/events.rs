@@ -128,7 +128,12 @@ mod tests {
     #[test]
     fn a_message_is_one_line_of_bounded_length() {
         let mut events = Events::default();
-        events.add(0, EventKind::Refused, None, format!("a\nb\u{1b}[31m{}", "x".repeat(5_000)));
+        events.add(
+            0,
+            EventKind::Refused,
+            None,
+            format!("a\nb\u{1b}[31m{}", "x".repeat(5_000)),
+        );
         let message = &events.since(0).next().unwrap().message;
         assert!(message.starts_with("a b [31mxx") && message.chars().count() == 1_024);
     }

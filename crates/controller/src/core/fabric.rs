@@ -133,7 +133,10 @@ impl Fabric {
             let Some(view) = view(&self.mirror, &host) else {
                 continue;
             };
-            let session = self.sessions.entry(host.clone()).or_insert_with(|| HostSession::new(revision));
+            let session = self
+                .sessions
+                .entry(host.clone())
+                .or_insert_with(|| HostSession::new(revision));
             let outputs = session.plan_changed(changes, &view);
             self.carry_out(&host, outputs, now, &mut effects);
         }
@@ -142,9 +145,15 @@ impl Fabric {
 
     /// One session for each host there is.
     fn match_hosts(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let gone = self.sessions.keys().filter(|host| !self.mirror.intent().hosts.contains_key(*host));
+        let gone = self
+            .sessions
+            .keys()
+            .filter(|host| !self.mirror.intent().hosts.contains_key(*host));
         for host in gone.cloned().collect::<Vec<_>>() {
-            let outputs = self.sessions.remove(&host).map(|mut session| session.tick(None, now.ms));
+            let outputs = self
+                .sessions
+                .remove(&host)
+                .map(|mut session| session.tick(None, now.ms));
             self.carry_out(&host, outputs.unwrap_or_default(), now, effects);
             self.heard.remove(&host);
         }
@@ -219,7 +228,10 @@ impl Fabric {
     pub fn closed(&mut self, connection: Connection, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         if let Some(host) = self.connections.remove(&connection) {
-            let outputs = self.sessions.get_mut(&host).map(|session| session.closed(connection));
+            let outputs = self
+                .sessions
+                .get_mut(&host)
+                .map(|session| session.closed(connection));
             self.carry_out(&host, outputs.unwrap_or_default(), now, &mut effects);
         }
         effects
@@ -228,14 +240,17 @@ impl Fabric {
     /// Time passes; every second is often enough.
     pub fn tick(&mut self, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
-        self.each_session(now, &mut effects, |session, view| session.tick(Some(view), now.ms));
+        self.each_session(now, &mut effects, |session, view| {
+            session.tick(Some(view), now.ms)
+        });
         effects
     }
 
     /// Asks a host for a trace; an error where it cannot be asked.
     pub fn trace(&self, host: &HostId, id: u64, request: TraceRequest) -> Result<Effect, String> {
         let connection = self.sessions.get(host).and_then(HostSession::connection);
-        let connection = connection.ok_or_else(|| format!("the agent of host {host} is not connected: start it, then try again"))?;
+        let connection = connection
+            .ok_or_else(|| format!("the agent of host {host} is not connected: start it, then try again"))?;
         Ok(Effect::Send(connection, ControllerMessage::Trace { id, request }))
     }
 
@@ -282,7 +297,9 @@ impl Fabric {
         for output in outputs {
             effects.push(match output {
                 Output::Send(connection, message) => Effect::Send(connection, message),
-                Output::Changeset(connection, changeset) => Effect::Changeset(connection, host.clone(), changeset),
+                Output::Changeset(connection, changeset) => {
+                    Effect::Changeset(connection, host.clone(), changeset)
+                }
                 Output::Close(connection) => {
                     self.connections.remove(&connection);
                     Effect::Close(connection)

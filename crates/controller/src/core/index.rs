@@ -5,8 +5,8 @@ use std::hash::Hash;
 
 use anet_model::host_plan::{NetworkId, PortId, RuleId, SecurityGroupId, SubnetId};
 use anet_model::intent::{
-    ForeignEndpoint, ForeignEndpointId, HostId, IntentChange, Network, Port, ProjectId, Remote, SecurityGroup,
-    SecurityGroupRule, Subnet,
+    ForeignEndpoint, ForeignEndpointId, HostId, IntentChange, Network, Port, ProjectId, Remote,
+    SecurityGroup, SecurityGroupRule, Subnet,
 };
 use anet_packet::addr::{Mac, Vni};
 
@@ -174,7 +174,9 @@ impl Index {
 
     /// The lowest free segment of a range.
     pub fn free_vni(&self, first: Vni, last: Vni) -> Option<Vni> {
-        let free = self.used_vnis.lowest_free(first.get().into(), last.get().into())?;
+        let free = self
+            .used_vnis
+            .lowest_free(first.get().into(), last.get().into())?;
         Vni::new(u32::try_from(free).ok()?).ok()
     }
 }

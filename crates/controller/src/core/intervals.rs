@@ -71,7 +71,10 @@ pub fn number(address: IpAddr) -> u128 {
 /// The address that a number is in the family of `like`; a number too large for it wraps.
 pub const fn address(number: u128, like: IpAddr) -> IpAddr {
     match like {
-        #[allow(clippy::cast_possible_truncation, reason = "numbers of IPv4 addresses have 32 bits")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "numbers of IPv4 addresses have 32 bits"
+        )]
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(number)),
     }

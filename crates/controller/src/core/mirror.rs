@@ -123,13 +123,23 @@ impl Mirror {
                 continue;
             };
             let key = (noun, id);
-            if self.revisions.get(&key).is_none_or(|(revision, _)| *revision != entry.mod_revision) {
+            if self
+                .revisions
+                .get(&key)
+                .is_none_or(|(revision, _)| *revision != entry.mod_revision)
+            {
                 changes.push(record::change(noun, &key.1, Some(&entry.value))?);
-                self.revisions.insert(key.clone(), (entry.mod_revision, typed(group)));
+                self.revisions
+                    .insert(key.clone(), (entry.mod_revision, typed(group)));
             }
             seen.insert(key);
         }
-        let gone: Vec<_> = self.revisions.keys().filter(|key| !seen.contains(*key)).cloned().collect();
+        let gone: Vec<_> = self
+            .revisions
+            .keys()
+            .filter(|key| !seen.contains(*key))
+            .cloned()
+            .collect();
         for key in gone {
             changes.push(record::change(key.0, &key.1, None)?);
             self.revisions.remove(&key);
@@ -141,7 +151,11 @@ impl Mirror {
 
     /// Follows a watch of [`keys::watched`]. On [`Followed::Gap`] and on an error nothing has changed.
     pub fn follow(&mut self, batch: &WatchBatch) -> Result<Followed, RecordError> {
-        let fresh: Vec<&Event> = batch.events.iter().filter(|event| event.revision > self.revision).collect();
+        let fresh: Vec<&Event> = batch
+            .events
+            .iter()
+            .filter(|event| event.revision > self.revision)
+            .collect();
         let Some(counter) = count(&fresh, self.counter) else {
             return Ok(Followed::Gap);
         };
@@ -227,8 +241,12 @@ fn current(intent: &Intent, change: &IntentChange) -> Option<IntentChange> {
         Some((id.clone(), Some(map.get(id)?.clone())))
     }
     Some(match change {
-        IntentChange::Project(id, _) => of(&intent.projects, id).map(|(id, v)| IntentChange::Project(id, v))?,
-        IntentChange::Network(id, _) => of(&intent.networks, id).map(|(id, v)| IntentChange::Network(id, v))?,
+        IntentChange::Project(id, _) => {
+            of(&intent.projects, id).map(|(id, v)| IntentChange::Project(id, v))?
+        }
+        IntentChange::Network(id, _) => {
+            of(&intent.networks, id).map(|(id, v)| IntentChange::Network(id, v))?
+        }
         IntentChange::Subnet(id, _) => of(&intent.subnets, id).map(|(id, v)| IntentChange::Subnet(id, v))?,
         IntentChange::Port(id, _) => of(&intent.ports, id).map(|(id, v)| IntentChange::Port(id, v))?,
         IntentChange::SecurityGroup(id, _) => {

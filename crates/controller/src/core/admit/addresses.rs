@@ -37,7 +37,12 @@ pub fn resolve(
                 certain_of_subnet(draft, network, subnet, ip)?
             }
             (Some(subnet), None) => any_of_subnet(draft, network, subnet, own, &chosen)?,
-            (None, None) => return Err(ApiError::invalid("fixed_ips", "a subnet_id, an ip_address or both are needed")),
+            (None, None) => {
+                return Err(ApiError::invalid(
+                    "fixed_ips",
+                    "a subnet_id, an ip_address or both are needed",
+                ));
+            }
         };
         if chosen.contains(&one) {
             let text = format!("{} is asked for twice", one.address);
@@ -65,7 +70,9 @@ fn subnet_around(draft: &Draft<'_>, network: &NetworkId, ip: IpAddr) -> Result<S
         subnet.is_some_and(|subnet| subnet.cidr.contains(ip))
     };
     ids.find(around).cloned().ok_or_else(|| {
-        let text = format!("IP address {ip} is not a valid IP for any of the subnets on the specified network {network}.");
+        let text = format!(
+            "IP address {ip} is not a valid IP for any of the subnets on the specified network {network}."
+        );
         ApiError::new(400, "InvalidIpForNetwork", text)
     })
 }
@@ -89,7 +96,10 @@ fn certain_of_subnet(
     if taken || draft.takes_address(&id, ip) {
         return Err(ApiError::address_in_use(network.as_str(), ip));
     }
-    Ok(FixedIp { subnet: id, address: ip })
+    Ok(FixedIp {
+        subnet: id,
+        address: ip,
+    })
 }
 
 fn any_of_subnet(
@@ -100,7 +110,9 @@ fn any_of_subnet(
     chosen: &[FixedIp],
 ) -> Result<FixedIp, ApiError> {
     let subnet = subnet_of(draft, network, &id)?;
-    let kept = own.iter().find(|fixed| fixed.subnet == id && !chosen.contains(fixed));
+    let kept = own
+        .iter()
+        .find(|fixed| fixed.subnet == id && !chosen.contains(fixed));
     if let Some(kept) = kept {
         return Ok(kept.clone());
     }
@@ -110,7 +122,11 @@ fn any_of_subnet(
 }
 
 /// One address of a family; none where the network has no subnet of it.
-fn any_of_family(draft: &mut Draft<'_>, network: &NetworkId, family: Family) -> Result<Option<FixedIp>, ApiError> {
+fn any_of_family(
+    draft: &mut Draft<'_>,
+    network: &NetworkId,
+    family: Family,
+) -> Result<Option<FixedIp>, ApiError> {
     let mirror = draft.mirror();
     let mut full = false;
     for id in mirror.index().network_subnets.of(network) {
@@ -137,7 +153,9 @@ fn lowest_free(draft: &Draft<'_>, id: &SubnetId, subnet: &Subnet, chosen: &[Fixe
     let like = subnet.cidr.address();
     let used = draft.mirror().index().addresses.get(id);
     let taken = |ip| {
-        let mine = chosen.iter().any(|fixed| fixed.subnet == *id && fixed.address == ip);
+        let mine = chosen
+            .iter()
+            .any(|fixed| fixed.subnet == *id && fixed.address == ip);
         mine || draft.takes_address(id, ip)
     };
     subnet.allocation_pools.iter().find_map(|(first, last)| {

@@ -61,7 +61,8 @@ impl<'a> Draft<'a> {
     }
 
     fn compare_object(&mut self, key: Key, revision: u64) {
-        self.compares.insert(key.clone(), Compare::ModRevision(key, revision));
+        self.compares
+            .insert(key.clone(), Compare::ModRevision(key, revision));
     }
 
     /// A key has to be absent.
@@ -81,7 +82,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Puts a rule.
-    pub fn put_rule<T: Serialize>(&mut self, group: &SecurityGroupId, id: &RuleId, value: &T) -> Result<(), ApiError> {
+    pub fn put_rule<T: Serialize>(
+        &mut self,
+        group: &SecurityGroupId,
+        id: &RuleId,
+        value: &T,
+    ) -> Result<(), ApiError> {
         self.read_rule(group, id);
         self.put_object(keys::rule(group, id), value)
     }
@@ -188,12 +194,16 @@ impl<'a> Draft<'a> {
 
     /// The transaction.
     pub fn finish(mut self, answer: Answer) -> Result<Proposal, ApiError> {
-        self.puts.insert(keys::COUNTER.to_vec(), counter_value(self.objects));
+        self.puts
+            .insert(keys::COUNTER.to_vec(), counter_value(self.objects));
         let mut transaction = Transaction::new();
         transaction.compares = self.compares.into_values().chain(self.ranges).collect();
         let deletes = self.deletes.into_iter().map(Operation::Delete);
         let ranges = self.range_deletes.into_iter().map(Operation::DeleteRange);
-        let puts = self.puts.into_iter().map(|(key, value)| Operation::put(key, value));
+        let puts = self
+            .puts
+            .into_iter()
+            .map(|(key, value)| Operation::put(key, value));
         transaction.then = ranges.chain(deletes).chain(puts).collect();
         transaction.check().map_err(|error| {
             let text = "The request changes too much to be done at once: ask for fewer objects, or fewer addresses and groups, in one request.";

@@ -93,7 +93,11 @@ fn claim(
     draw: &Draw<'_>,
 ) -> Result<(), ApiError> {
     let mirror = draft.mirror();
-    let others = mirror.index().network_foreign.of(&endpoint.network).filter(|other| *other != id);
+    let others = mirror
+        .index()
+        .network_foreign
+        .of(&endpoint.network)
+        .filter(|other| *other != id);
     let others = others.filter_map(|other| Some((other, mirror.intent().foreign_endpoints.get(other)?)));
     for (other, there) in others {
         if (there.address, there.udp_port) == (endpoint.address, endpoint.udp_port) {
@@ -106,7 +110,10 @@ fn claim(
     }
     let mut hosts = mirror.intent().hosts.iter();
     if let Some((host, _)) = hosts.find(|(_, host)| host.tunnel_address == Some(endpoint.address)) {
-        let text = format!("{} is the tunnel address of host {host}, which is not foreign.", endpoint.address);
+        let text = format!(
+            "{} is the tunnel address of host {host}, which is not foreign.",
+            endpoint.address
+        );
         return Err(ApiError::conflict("TunnelAddressInUse", text));
     }
     for station in &endpoint.stations {
@@ -122,7 +129,12 @@ fn claim(
         draw.touch(&mut network.common, None, None);
         draft.put(Noun::Network, &endpoint.network, &network)?;
     }
-    draft.refer(keys::reference(Noun::Network, &endpoint.network, Noun::ForeignEndpoint, id));
+    draft.refer(keys::reference(
+        Noun::Network,
+        &endpoint.network,
+        Noun::ForeignEndpoint,
+        id,
+    ));
     draft.put(Noun::ForeignEndpoint, id, endpoint)
 }
 
@@ -130,5 +142,10 @@ fn release(draft: &mut Draft<'_>, id: &ForeignEndpointId, endpoint: &ForeignEndp
     for station in &endpoint.stations {
         draft.give_up(keys::mac(&endpoint.network, station.mac));
     }
-    draft.unrefer(keys::reference(Noun::Network, &endpoint.network, Noun::ForeignEndpoint, id));
+    draft.unrefer(keys::reference(
+        Noun::Network,
+        &endpoint.network,
+        Noun::ForeignEndpoint,
+        id,
+    ));
 }

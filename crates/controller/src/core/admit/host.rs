@@ -85,8 +85,10 @@ pub fn move_address(
     }
     if let Some(new) = new {
         let mut hosts = draft.mirror().intent().hosts.iter();
-        if let Some((other, _)) = hosts.find(|(other, host)| *other != id && host.tunnel_address == Some(new)) {
-            let text = format!("Tunnel address {new} is that of host {other}: give the host an address of its own.");
+        if let Some((other, _)) = hosts.find(|(other, host)| *other != id && host.tunnel_address == Some(new))
+        {
+            let text =
+                format!("Tunnel address {new} is that of host {other}: give the host an address of its own.");
             return Err(ApiError::conflict("TunnelAddressInUse", text));
         }
         draft.take(keys::host_address(new), id);

@@ -31,7 +31,9 @@ pub struct Kept {
 /// A request with its key, as a caller's: keys of different projects have nothing to do with each other.
 pub fn keyed(caller: &Caller, key: &str, method: &str, path: &str, body: &[u8]) -> Result<Keyed, ApiError> {
     if key.is_empty() || key.len() > LENGTH_MAXIMUM {
-        let text = format!("Invalid input for the header Idempotency-Key: expected 1 to {LENGTH_MAXIMUM} characters.");
+        let text = format!(
+            "Invalid input for the header Idempotency-Key: expected 1 to {LENGTH_MAXIMUM} characters."
+        );
         return Err(ApiError::bad_request(text));
     }
     let scope = caller.project.as_ref().map_or("_", |project| project.as_str());
@@ -62,7 +64,8 @@ impl Keyed {
         let kept: Kept = record::decode("an idempotency key's answer", record)
             .map_err(|error| ApiError::internal(error.to_string()))?;
         if kept.request != self.request {
-            let text = "This Idempotency-Key was used for another request: choose a new key for a new request.";
+            let text =
+                "This Idempotency-Key was used for another request: choose a new key for a new request.";
             return Err(ApiError::conflict("IdempotencyKeyConflict", text));
         }
         Ok(kept.answer)
@@ -81,7 +84,12 @@ impl Keyed {
             .then(Operation::put_leased(self.key.clone(), value.clone(), lease));
         proposal.witness = Some(Witness::Put(self.key.clone(), value));
         let too_large = |error: anet_store::RequestError| {
-            ApiError::new(400, "RequestTooLarge", "The request changes too much to be done at once.").with_detail(error.to_string())
+            ApiError::new(
+                400,
+                "RequestTooLarge",
+                "The request changes too much to be done at once.",
+            )
+            .with_detail(error.to_string())
         };
         proposal.transaction.check().map_err(too_large)?;
         Ok(proposal)

@@ -122,7 +122,12 @@ pub fn admit(
         return Err(ApiError::conflict("HostExists", text));
     }
     let host = new_host(joining, old, draw);
-    move_address(&mut draft, &joining.host, old.and_then(|old| old.tunnel_address), host.tunnel_address)?;
+    move_address(
+        &mut draft,
+        &joining.host,
+        old.and_then(|old| old.tunnel_address),
+        host.tunnel_address,
+    )?;
     let used = UsedToken {
         host: joining.host.clone(),
         used_at: draw.now_s,
@@ -142,7 +147,10 @@ fn new_host(joining: &Joining, old: Option<&Host>, draw: &Draw<'_>) -> Host {
     let mut host = match old {
         Some(old) => old.clone(),
         None => Host {
-            common: draw.common(joining.host.to_string(), joining.machine.chars().take(255).collect()),
+            common: draw.common(
+                joining.host.to_string(),
+                joining.machine.chars().take(255).collect(),
+            ),
             tunnel_address: None,
             tunnel_port: VXLAN_PORT,
             identity: String::new(),

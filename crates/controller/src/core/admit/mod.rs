@@ -230,7 +230,11 @@ fn users<'a, N: 'a>(noun: Noun, ids: impl Iterator<Item = &'a Id<N>>) -> Option<
 }
 
 /// Refuses a delete of what is used.
-fn refuse_if_used(resource: Resource, id: &str, users: impl IntoIterator<Item = Option<String>>) -> Result<(), ApiError> {
+fn refuse_if_used(
+    resource: Resource,
+    id: &str,
+    users: impl IntoIterator<Item = Option<String>>,
+) -> Result<(), ApiError> {
     let users: Vec<String> = users.into_iter().flatten().collect();
     match users.is_empty() {
         true => Ok(()),

@@ -43,7 +43,11 @@ pub fn admit(
             network.admin_state_up = request.admin_state_up.unwrap_or(network.admin_state_up);
             network.mtu = request.mtu.unwrap_or(network.mtu);
             draft.put(Noun::Network, &id, &network)?;
-            draft.finish(Answer::shown(Resource::Network, caller, show(mirror, &id, &network)))
+            draft.finish(Answer::shown(
+                Resource::Network,
+                caller,
+                show(mirror, &id, &network),
+            ))
         }
         Asked::Delete(id) => delete(draft, mirror, caller, &id),
     }
@@ -88,7 +92,12 @@ fn create(
     };
     draft.put(Noun::Network, &id, &network)?;
     draft.take(keys::vni(vni), &id);
-    draft.refer(keys::reference(Noun::Project, &network.project, Noun::Network, &id));
+    draft.refer(keys::reference(
+        Noun::Project,
+        &network.project,
+        Noun::Network,
+        &id,
+    ));
     Ok((id, network))
 }
 
@@ -136,7 +145,12 @@ fn delete(mut draft: Draft<'_>, mirror: &Mirror, caller: &Caller, id: &str) -> R
     refuse_if_used(Resource::Network, id.as_str(), used)?;
     draft.delete(Noun::Network, &id);
     draft.give_up(keys::vni(network.vni));
-    draft.unrefer(keys::reference(Noun::Project, &network.project, Noun::Network, &id));
+    draft.unrefer(keys::reference(
+        Noun::Project,
+        &network.project,
+        Noun::Network,
+        &id,
+    ));
     draft.none_in(keys::references(Noun::Network, &id));
     draft.none_in(keys::macs_of(&id));
     draft.finish(Answer::deleted())

@@ -132,7 +132,9 @@ fn free_mac(
             return Ok(mac);
         }
     }
-    let text = format!("Unable to complete operation for network {network}: no free MAC address was found, give a mac_address.");
+    let text = format!(
+        "Unable to complete operation for network {network}: no free MAC address was found, give a mac_address."
+    );
     Err(ApiError::new(503, "MacAddressGenerationFailure", text))
 }
 
@@ -140,7 +142,9 @@ fn free_mac(
 fn claim(draft: &mut Draft<'_>, network: &Network, id: &PortId, port: &Port) -> Result<(), ApiError> {
     let key = keys::mac(&port.network, port.mac);
     let given_up = draft.gives_up(&key);
-    if draft.takes_mac(&port.network, port.mac) || (draft.mirror().index().has_mac(&port.network, port.mac) && !given_up) {
+    if draft.takes_mac(&port.network, port.mac)
+        || (draft.mirror().index().has_mac(&port.network, port.mac) && !given_up)
+    {
         return Err(ApiError::mac_in_use(port.network.as_str(), port.mac));
     }
     draft.take(key, id);
@@ -194,7 +198,11 @@ fn check(draft: &mut Draft<'_>, caller: &Caller, port: &Port) -> Result<(), ApiE
         let text = "Port security must be enabled in order to have allowed address pairs on a port.";
         return Err(ApiError::conflict("AddressPairAndPortSecurityRequired", text));
     }
-    let rules: usize = port.security_groups.iter().map(|group| mirror.index().group_rules.count(group)).sum();
+    let rules: usize = port
+        .security_groups
+        .iter()
+        .map(|group| mirror.index().group_rules.count(group))
+        .sum();
     if rules > limits::RULES_PER_PORT {
         let text = format!(
             "Quota exceeded: the security groups of a port have {rules} rules together, at most {} are allowed.",
@@ -213,7 +221,10 @@ fn check_host(mirror: &Mirror, host: &HostId) -> Result<(), ApiError> {
         return Err(ApiError::not_found(Resource::Host, host.as_str()));
     }
     if mirror.index().host_ports.count(host) >= limits::PORTS {
-        let text = format!("Quota exceeded: host {host} has {} ports already, bind the port elsewhere.", limits::PORTS);
+        let text = format!(
+            "Quota exceeded: host {host} has {} ports already, bind the port elsewhere.",
+            limits::PORTS
+        );
         return Err(ApiError::conflict("OverQuota", text));
     }
     Ok(())
@@ -237,15 +248,21 @@ fn update(
         port.fixed_ips = addresses::resolve(draft, &old.network, Some(asked), &old.fixed_ips)?;
     }
     port.mac = request.mac_address.unwrap_or(port.mac);
-    port.port_security_enabled = request.port_security_enabled.unwrap_or(port.port_security_enabled);
+    port.port_security_enabled = request
+        .port_security_enabled
+        .unwrap_or(port.port_security_enabled);
     port.security_groups = request.security_groups.unwrap_or(port.security_groups);
-    port.allowed_address_pairs = request.allowed_address_pairs.unwrap_or(port.allowed_address_pairs);
+    port.allowed_address_pairs = request
+        .allowed_address_pairs
+        .unwrap_or(port.allowed_address_pairs);
     port.admin_state_up = request.admin_state_up.unwrap_or(port.admin_state_up);
     port.device_id = request.device_id.unwrap_or(port.device_id);
     port.device_owner = request.device_owner.unwrap_or(port.device_owner);
     port.dns_name = request.dns_name.unwrap_or(port.dns_name);
     port.host = request.host_id.unwrap_or(port.host);
-    if port.host != old.host || port.security_groups != old.security_groups || port.port_security_enabled != old.port_security_enabled
+    if port.host != old.host
+        || port.security_groups != old.security_groups
+        || port.port_security_enabled != old.port_security_enabled
         || port.allowed_address_pairs != old.allowed_address_pairs
     {
         check(draft, caller, &port)?;

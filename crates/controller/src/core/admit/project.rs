@@ -22,7 +22,11 @@ pub fn admit(
     match asked {
         Asked::Create(Requests::One(request)) => {
             let (id, project) = create(&mut draft, request, draw)?;
-            draft.finish(Answer::created(Resource::Project, caller, project_to_json(&id, &project)))
+            draft.finish(Answer::created(
+                Resource::Project,
+                caller,
+                project_to_json(&id, &project),
+            ))
         }
         Asked::Create(Requests::Many(requests)) => {
             let mut objects = Vec::new();
@@ -36,7 +40,11 @@ pub fn admit(
             let (id, mut project) = find(mirror, &id)?;
             draw.touch(&mut project.common, request.name, request.description);
             draft.put(Noun::Project, &id, &project)?;
-            draft.finish(Answer::shown(Resource::Project, caller, project_to_json(&id, &project)))
+            draft.finish(Answer::shown(
+                Resource::Project,
+                caller,
+                project_to_json(&id, &project),
+            ))
         }
         Asked::Delete(id) => delete(draft, mirror, &id),
     }

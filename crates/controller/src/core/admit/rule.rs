@@ -68,8 +68,14 @@ fn create(
 ) -> Result<Map<String, Value>, ApiError> {
     let mirror = draft.mirror();
     let (group_id, group) = security_group::find(mirror, caller, request.security_group_id.as_str())?;
-    if request.project_id.as_ref().is_some_and(|project| *project != group.project) {
-        return Err(ApiError::invalid_input("a rule belongs to its group's project: leave project_id out"));
+    if request
+        .project_id
+        .as_ref()
+        .is_some_and(|project| *project != group.project)
+    {
+        return Err(ApiError::invalid_input(
+            "a rule belongs to its group's project: leave project_id out",
+        ));
     }
     if let Remote::Group(remote) = &request.remote {
         security_group::find(mirror, caller, remote.as_str())?;
@@ -115,7 +121,11 @@ fn is_the_same(a: &SecurityGroupRule, b: &SecurityGroupRule) -> bool {
         && a.remote == b.remote
 }
 
-fn refuse_repeat(mirror: &Mirror, rule: &SecurityGroupRule, made: &[SecurityGroupRule]) -> Result<(), ApiError> {
+fn refuse_repeat(
+    mirror: &Mirror,
+    rule: &SecurityGroupRule,
+    made: &[SecurityGroupRule],
+) -> Result<(), ApiError> {
     let ids = mirror.index().group_rules.of(&rule.security_group);
     let mut there = ids.filter_map(|id| Some((id, mirror.intent().rules.get(id)?)));
     if let Some((id, _)) = there.find(|(_, other)| is_the_same(rule, other)) {
@@ -144,7 +154,8 @@ fn check_room(mirror: &Mirror, group: &SecurityGroupId, made: &[SecurityGroupRul
     };
     // Up to here not even a port with all the groups that it may have has too many, so that most rules look at no port.
     let surely_fits = |count: usize| count <= limits::RULES_PER_PORT / limits::SECURITY_GROUPS_PER_PORT;
-    let fits = own <= limits::RULES_PER_PORT && (surely_fits(own) || !index.group_ports.of(group).any(too_many));
+    let fits =
+        own <= limits::RULES_PER_PORT && (surely_fits(own) || !index.group_ports.of(group).any(too_many));
     match fits {
         true => Ok(()),
         false => {
@@ -157,8 +168,18 @@ fn check_room(mirror: &Mirror, group: &SecurityGroupId, made: &[SecurityGroupRul
     }
 }
 
-fn delete(mut draft: Draft<'_>, id: &RuleId, rule: &SecurityGroupRule, draw: &Draw<'_>) -> Result<Proposal, ApiError> {
-    let group = draft.mirror().intent().security_groups.get(&rule.security_group).cloned();
+fn delete(
+    mut draft: Draft<'_>,
+    id: &RuleId,
+    rule: &SecurityGroupRule,
+    draw: &Draw<'_>,
+) -> Result<Proposal, ApiError> {
+    let group = draft
+        .mirror()
+        .intent()
+        .security_groups
+        .get(&rule.security_group)
+        .cloned();
     draft.delete_rule(&rule.security_group, id);
     if let Remote::Group(remote) = &rule.remote
         && *remote != rule.security_group

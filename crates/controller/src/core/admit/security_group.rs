@@ -43,7 +43,10 @@ pub fn admit(
         }
         Asked::Update(id, request) => {
             let (id, mut group) = find(mirror, caller, &id)?;
-            let renamed = request.name.as_deref().is_some_and(|name| name != group.common.name);
+            let renamed = request
+                .name
+                .as_deref()
+                .is_some_and(|name| name != group.common.name);
             if renamed && (group.common.name == DEFAULT || request.name.as_deref() == Some(DEFAULT)) {
                 let text = "Updating the name of a default security group is not allowed, nor is naming another one so.";
                 return Err(ApiError::conflict("SecurityGroupCannotUpdateDefault", text));
@@ -56,7 +59,8 @@ pub fn admit(
         Asked::Delete(id) => {
             let (id, group) = find(mirror, caller, &id)?;
             if group.common.name == DEFAULT {
-                let text = "Insufficient rights for removing default security group: it goes with its project.";
+                let text =
+                    "Insufficient rights for removing default security group: it goes with its project.";
                 return Err(ApiError::conflict("SecurityGroupCannotRemoveDefault", text));
             }
             delete_group(&mut draft, mirror, &id)?;
@@ -66,7 +70,11 @@ pub fn admit(
 }
 
 /// A group that the caller may see.
-pub fn find(mirror: &Mirror, caller: &Caller, id: &str) -> Result<(SecurityGroupId, SecurityGroup), ApiError> {
+pub fn find(
+    mirror: &Mirror,
+    caller: &Caller,
+    id: &str,
+) -> Result<(SecurityGroupId, SecurityGroup), ApiError> {
     let id: SecurityGroupId = id_of(Resource::SecurityGroup, id)?;
     match mirror.intent().security_groups.get(&id) {
         Some(group) if caller.sees(&group.project) => Ok((id, group.clone())),
@@ -103,7 +111,8 @@ fn create(
 ) -> Result<Map<String, Value>, ApiError> {
     let project = caller.owner(request.project_id.as_ref())?;
     if request.name == DEFAULT {
-        let text = format!("Default security group already exists in project {project}: choose another name.");
+        let text =
+            format!("Default security group already exists in project {project}: choose another name.");
         return Err(ApiError::conflict("SecurityGroupDefaultAlreadyExists", text));
     }
     let mirror = draft.mirror();
@@ -113,7 +122,9 @@ fn create(
         project,
     };
     let (id, rules) = put(draft, &group, false, draw)?;
-    let rules = rules.iter().map(|(id, rule)| security_group_rule_to_json(id, rule, false));
+    let rules = rules
+        .iter()
+        .map(|(id, rule)| security_group_rule_to_json(id, rule, false));
     Ok(security_group_to_json(&id, &group, rules.collect()))
 }
 
@@ -134,7 +145,12 @@ fn put(
 ) -> Result<(SecurityGroupId, Rules), ApiError> {
     let id: SecurityGroupId = draw.id();
     draft.put(Noun::SecurityGroup, &id, group)?;
-    draft.refer(keys::reference(Noun::Project, &group.project, Noun::SecurityGroup, &id));
+    draft.refer(keys::reference(
+        Noun::Project,
+        &group.project,
+        Noun::SecurityGroup,
+        &id,
+    ));
     let mut rules = Vec::new();
     for family in [Family::Ipv4, Family::Ipv6] {
         let mut add = |direction, remote| -> Result<(), ApiError> {
@@ -181,7 +197,12 @@ pub fn delete_group(draft: &mut Draft<'_>, mirror: &Mirror, id: &SecurityGroupId
     }
     draft.delete_rules(id, index.group_rules.count(id));
     draft.delete(Noun::SecurityGroup, id);
-    draft.unrefer(keys::reference(Noun::Project, &group.project, Noun::SecurityGroup, id));
+    draft.unrefer(keys::reference(
+        Noun::Project,
+        &group.project,
+        Noun::SecurityGroup,
+        id,
+    ));
     draft.none_in(keys::references(Noun::SecurityGroup, id));
     Ok(())
 }

@@ -29,7 +29,11 @@ pub fn admit(
     match asked {
         Asked::Create(Requests::One(request)) => {
             let (id, subnet) = create(&mut draft, caller, request, &[], draw)?;
-            draft.finish(Answer::created(Resource::Subnet, caller, subnet_to_json(&id, &subnet)))
+            draft.finish(Answer::created(
+                Resource::Subnet,
+                caller,
+                subnet_to_json(&id, &subnet),
+            ))
         }
         Asked::Create(Requests::Many(requests)) => {
             let mut made = Vec::new();
@@ -37,14 +41,21 @@ pub fn admit(
                 let one = create(&mut draft, caller, request, &made, draw)?;
                 made.push(one);
             }
-            let objects = made.iter().map(|(id, subnet)| subnet_to_json(id, subnet)).collect();
+            let objects = made
+                .iter()
+                .map(|(id, subnet)| subnet_to_json(id, subnet))
+                .collect();
             draft.finish(Answer::created_many(Resource::Subnet, caller, objects))
         }
         Asked::Update(id, request) => {
             let (id, subnet) = find(mirror, caller, &id)?;
             let subnet = update(subnet, request, draw)?;
             draft.put(Noun::Subnet, &id, &subnet)?;
-            draft.finish(Answer::shown(Resource::Subnet, caller, subnet_to_json(&id, &subnet)))
+            draft.finish(Answer::shown(
+                Resource::Subnet,
+                caller,
+                subnet_to_json(&id, &subnet),
+            ))
         }
         Asked::Delete(id) => delete(draft, mirror, caller, &id, draw),
     }
@@ -78,11 +89,19 @@ fn create(
 ) -> Result<(SubnetId, Subnet), ApiError> {
     let mirror = draft.mirror();
     let (network_id, network) = network::find(mirror, caller, request.network_id.as_str())?;
-    if request.project_id.as_ref().is_some_and(|project| *project != network.project) {
-        return Err(ApiError::invalid_input("a subnet belongs to its network's project: leave project_id out"));
+    if request
+        .project_id
+        .as_ref()
+        .is_some_and(|project| *project != network.project)
+    {
+        return Err(ApiError::invalid_input(
+            "a subnet belongs to its network's project: leave project_id out",
+        ));
     }
     check_room(mirror, &network_id, request.cidr, made)?;
-    let gateway_ip = request.gateway_ip.unwrap_or_else(|| default_gateway(request.cidr));
+    let gateway_ip = request
+        .gateway_ip
+        .unwrap_or_else(|| default_gateway(request.cidr));
     check_gateway(request.cidr, gateway_ip)?;
     let allocation_pools = match request.allocation_pools {
         Some(pools) => checked_pools(request.cidr, gateway_ip, pools)?,
@@ -119,7 +138,10 @@ fn check_room(
     let made = made.iter().filter(|(_, subnet)| subnet.network == *network);
     let all: Vec<(&SubnetId, &Subnet)> = there.chain(made.map(|(id, subnet)| (id, subnet))).collect();
     if all.len() >= limits::SUBNETS_PER_NETWORK {
-        let text = format!("Quota exceeded: a network has at most {} subnets.", limits::SUBNETS_PER_NETWORK);
+        let text = format!(
+            "Quota exceeded: a network has at most {} subnets.",
+            limits::SUBNETS_PER_NETWORK
+        );
         return Err(ApiError::conflict("OverQuota", text));
     }
     match all.into_iter().find(|(_, subnet)| overlap(subnet.cidr, cidr)) {
@@ -163,7 +185,8 @@ fn check_gateway(cidr: IpPrefix, gateway: Option<IpAddr>) -> Result<(), ApiError
     match gateway {
         Some(gateway) if !is_usable(cidr, gateway) => {
             let (first, last) = usable(cidr);
-            let text = format!("{gateway} is no address of {cidr}, expected one from {first} to {last}, or null");
+            let text =
+                format!("{gateway} is no address of {cidr}, expected one from {first} to {last}, or null");
             Err(ApiError::invalid("gateway_ip", text))
         }
         _ => Ok(()),
@@ -186,13 +209,15 @@ fn checked_pools(cidr: IpPrefix, gateway: Option<IpAddr>, mut pools: Pools) -> R
     pools.sort();
     for (start, end) in &pools {
         if Family::of(*start) != Family::of(*end) || start > end {
-            let text = format!("The allocation pool {start}-{end} is not valid: start must not come behind end.");
+            let text =
+                format!("The allocation pool {start}-{end} is not valid: start must not come behind end.");
             return Err(ApiError::new(400, "InvalidAllocationPool", text));
         }
         if !is_usable(cidr, *start) || !is_usable(cidr, *end) {
             let (first, last) = usable(cidr);
-            let text =
-                format!("The allocation pool {start}-{end} spans beyond the subnet cidr {cidr}: expected addresses from {first} to {last}.");
+            let text = format!(
+                "The allocation pool {start}-{end} spans beyond the subnet cidr {cidr}: expected addresses from {first} to {last}."
+            );
             return Err(ApiError::new(400, "OutOfBoundsAllocationPool", text));
         }
         if let Some(gateway) = gateway.filter(|gateway| start <= gateway && gateway <= end) {
@@ -207,7 +232,9 @@ fn checked_pools(cidr: IpPrefix, gateway: Option<IpAddr>, mut pools: Pools) -> R
         if let [(first, end), (start, last)] = pair
             && start <= end
         {
-            let text = format!("Found overlapping allocation pools: {first}-{end}, {start}-{last} for subnet {cidr}.");
+            let text = format!(
+                "Found overlapping allocation pools: {first}-{end}, {start}-{last} for subnet {cidr}."
+            );
             return Err(ApiError::conflict("OverlappingAllocationPools", text));
         }
     }
@@ -224,14 +251,21 @@ fn update(mut subnet: Subnet, request: SubnetUpdate, draw: &Draw<'_>) -> Result<
     subnet.host_routes = request.host_routes.unwrap_or(subnet.host_routes);
     subnet.enable_dhcp = request.enable_dhcp.unwrap_or(subnet.enable_dhcp);
     let family = Family::of(subnet.cidr.address());
-    if let Some(other) = subnet.dns_nameservers.iter().find(|server| Family::of(**server) != family) {
+    if let Some(other) = subnet
+        .dns_nameservers
+        .iter()
+        .find(|server| Family::of(**server) != family)
+    {
         return Err(ApiError::invalid_input(format!(
             "{other} is not of the IP version of {}",
             subnet.cidr
         )));
     }
     if family == Family::Ipv6 && !subnet.host_routes.is_empty() {
-        return Err(ApiError::invalid("host_routes", "guests can be told routes for IPv4 only"));
+        return Err(ApiError::invalid(
+            "host_routes",
+            "guests can be told routes for IPv4 only",
+        ));
     }
     Ok(subnet)
 }

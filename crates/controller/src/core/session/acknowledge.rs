@@ -31,7 +31,11 @@ impl HostSession {
         now_ms: u64,
         outputs: &mut Vec<Output>,
     ) {
-        let Some(live) = self.live.as_mut().filter(|_| cursor.incarnation == view.incarnation) else {
+        let Some(live) = self
+            .live
+            .as_mut()
+            .filter(|_| cursor.incarnation == view.incarnation)
+        else {
             return;
         };
         let before = live.in_flight.len();
@@ -52,7 +56,10 @@ impl HostSession {
             if live.repaired_ms.is_none_or(|at| now_ms >= at + REPAIR_PAUSE_MS) {
                 live.repaired_ms = Some(now_ms);
                 live.stage = Stage::Snapshot { last_try: false };
-                let text = format!("its plan has digest {digest}, it should be {}: the whole plan is sent", view.digest);
+                let text = format!(
+                    "its plan has digest {digest}, it should be {}: the whole plan is sent",
+                    view.digest
+                );
                 outputs.push(Output::Event(EventKind::Repaired, text));
             }
             return;
@@ -81,7 +88,10 @@ impl HostSession {
             live.in_flight.retain(|to| *to > cursor.revision);
             return;
         }
-        let text = format!("changeset to revision {} was refused: {}", told.changeset_to, told.reason);
+        let text = format!(
+            "changeset to revision {} was refused: {}",
+            told.changeset_to, told.reason
+        );
         outputs.push(Output::Event(EventKind::ChangesetRefused, text));
         // All that was under way behind it meets a gap, and is refused too: one answer is enough.
         let waits = matches!(live.stage, Stage::Snapshot { .. } | Stage::Stuck);

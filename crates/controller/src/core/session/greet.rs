@@ -11,7 +11,8 @@ use super::{Connection, HostSession, Live, Output, PlanView, SILENCE_MS, Stage};
 pub const JOINED_AGAIN: &str = "joined again elsewhere: another agent has joined as this host since, and only its key counts; \
                                        stop this one, or join it again with a new token";
 /// What the agent of a host that is not there hears.
-pub const DELETED: &str = "this host is not one of the cluster's: it was deleted; join it again with a new token";
+pub const DELETED: &str =
+    "this host is not one of the cluster's: it was deleted; join it again with a new token";
 /// A stream that was heard within this time is believed to be alive: reports come every second.
 const ALIVE_MS: u64 = 2_500;
 /// A live agent that is heard so long after another one knocked is not just one that is on its way out.
@@ -24,7 +25,10 @@ const INCARNATION_LEAP: u64 = 1 << 32;
 /// Sends an agent away that never got a session.
 pub fn send_away(connection: Connection, reason: &str, retry: bool, outputs: &mut Vec<Output>) {
     let reason = reason.to_owned();
-    outputs.push(Output::Send(connection, ControllerMessage::Farewell { reason, retry }));
+    outputs.push(Output::Send(
+        connection,
+        ControllerMessage::Farewell { reason, retry },
+    ));
     outputs.push(Output::Close(connection));
 }
 
@@ -60,7 +64,12 @@ impl HostSession {
             return refuse(connection, JOINED_AGAIN, false, outputs);
         }
         if !self.make_room(hello.instance, now_ms, &mut outputs) {
-            send_away(connection, "another agent is at work for this host", true, &mut outputs);
+            send_away(
+                connection,
+                "another agent is at work for this host",
+                true,
+                &mut outputs,
+            );
             return outputs;
         }
         outputs.push(Output::Send(connection, welcome(protocol, view)));
@@ -114,7 +123,13 @@ impl HostSession {
         }
     }
 
-    fn ask_for_incarnation(&mut self, cursor: Cursor, view: &PlanView<'_>, now_ms: u64, outputs: &mut Vec<Output>) {
+    fn ask_for_incarnation(
+        &mut self,
+        cursor: Cursor,
+        view: &PlanView<'_>,
+        now_ms: u64,
+        outputs: &mut Vec<Output>,
+    ) {
         let leap = cursor.incarnation > view.incarnation.saturating_add(INCARNATION_LEAP);
         if leap {
             let reason = "what it has applied is of no history of this cluster: empty its data folder and join it again";

@@ -64,11 +64,20 @@ impl Health {
             "the agent cannot write to its disk",
             outputs,
         );
-        self.links = report.ports.into_iter().map(|state| (state.port, state.link)).collect();
+        self.links = report
+            .ports
+            .into_iter()
+            .map(|state| (state.port, state.link))
+            .collect();
     }
 
     pub(super) fn refused(&mut self, reason: &str, outputs: &mut Vec<Output>) {
-        turn(&mut self.refused, Some(reason.to_owned()), "a changeset was refused", outputs);
+        turn(
+            &mut self.refused,
+            Some(reason.to_owned()),
+            "a changeset was refused",
+            outputs,
+        );
     }
 
     pub(super) fn accepted(&mut self, outputs: &mut Vec<Output>) {
@@ -82,7 +91,10 @@ fn turn(state: &mut Option<String>, now: Option<String>, what: &str, outputs: &m
         (false, Some(reason)) => {
             outputs.push(Output::Event(EventKind::HostTrouble, format!("{what}: {reason}")));
         }
-        (true, None) => outputs.push(Output::Event(EventKind::HostRecovered, format!("no longer: {what}"))),
+        (true, None) => outputs.push(Output::Event(
+            EventKind::HostRecovered,
+            format!("no longer: {what}"),
+        )),
         _ => {}
     }
     *state = now;

@@ -123,6 +123,9 @@ mod tests {
         assert_eq!(log.behind(3_000), Behind::Entry(&entry(3_001, CHANGES_MAXIMUM)));
         log.push(entry(3_002, CHANGES_MAXIMUM + 1));
         assert_eq!((log.entries.len(), log.changes), (0, 0));
-        assert_eq!((log.behind(3_001), log.behind(3_002)), (Behind::Forgotten, Behind::Nothing));
+        assert_eq!(
+            (log.behind(3_001), log.behind(3_002)),
+            (Behind::Forgotten, Behind::Nothing)
+        );
     }
 }

@@ -238,7 +238,8 @@ impl HostSession {
         match &self.live {
             Some(live) if live.connection == connection => {
                 self.live = None;
-                let text = "the session with its agent has ended; the host goes on with what it has".to_owned();
+                let text =
+                    "the session with its agent has ended; the host goes on with what it has".to_owned();
                 vec![Output::Event(EventKind::HostDisconnected, text)]
             }
             _ => Vec::new(),
@@ -302,8 +303,14 @@ impl HostSession {
     pub fn is_in_step(&self, incarnation: u64) -> bool {
         let head = self.log.head();
         let caught_up = |live: &Live| live.stage == Stage::Follow && live.in_flight.is_empty();
-        let there = self.live.as_ref().is_some_and(|live| caught_up(live) && live.position >= head);
-        there && self.acknowledged.is_some_and(|cursor| cursor.incarnation == incarnation)
+        let there = self
+            .live
+            .as_ref()
+            .is_some_and(|live| caught_up(live) && live.position >= head);
+        there
+            && self
+                .acknowledged
+                .is_some_and(|cursor| cursor.incarnation == incarnation)
     }
 
     /// True where the host has the port as it is now, and its interface is there.

@@ -35,7 +35,9 @@ pub fn advise(mirror: &Mirror, case: &Case<'_>, reason: &str) -> Option<String> 
         }
         "spoofed_ipv4" | "spoofed_ipv6" | "spoofed_mac" | "spoofed_arp" | "spoofed_nd" => {
             let (port, source) = (case.port, case.source);
-            Some(format!("anet port set {port} --allowed-address ip-address={source}"))
+            Some(format!(
+                "anet port set {port} --allowed-address ip-address={source}"
+            ))
         }
         "unknown_target" | "unknown_destination" => Some(reach(mirror, case)),
         "port_down" => Some(raise(mirror, case)),
@@ -48,7 +50,10 @@ pub fn advise(mirror: &Mirror, case: &Case<'_>, reason: &str) -> Option<String> 
             "send smaller packets, or raise the MTU where the underlay carries it: anet network set {} --mtu MTU",
             case.network
         )),
-        "quarantined" => Some(format!("look at the switch's log on host {}, then restart it", case.host)),
+        "quarantined" => Some(format!(
+            "look at the switch's log on host {}, then restart it",
+            case.host
+        )),
         _ => None,
     }
 }
@@ -58,7 +63,9 @@ pub fn bind(mirror: &Mirror, port: &PortId) -> String {
     let mut hosts = mirror.intent().hosts.keys();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => format!("anet port set {port} --host {host}"),
-        (Some(host), Some(_)) => format!("anet port set {port} --host HOST, where HOST is {host} or another one of `anet host list`"),
+        (Some(host), Some(_)) => format!(
+            "anet port set {port} --host HOST, where HOST is {host} or another one of `anet host list`"
+        ),
         (None, _) => format!("let a host join (`anet host token`), then: anet port set {port} --host HOST"),
     }
 }
@@ -83,7 +90,10 @@ pub fn no_source(mirror: &Mirror, id: &PortId, port: &Port, destination: IpAddr)
 /// A rule for just this packet, in the group of the port that fewest other ports obey.
 fn allow(mirror: &Mirror, case: &Case<'_>, port: &PortId, direction: &str, remote: IpAddr) -> String {
     let groups = mirror.intent().ports.get(port).map(|port| &port.security_groups);
-    let group = groups.into_iter().flatten().min_by_key(|group| mirror.index().group_ports.count(group));
+    let group = groups
+        .into_iter()
+        .flatten()
+        .min_by_key(|group| mirror.index().group_ports.count(group));
     match group {
         Some(group) => rule(group, direction, remote, case.protocol),
         None => format!(
@@ -117,7 +127,13 @@ fn port_with<'a>(mirror: &'a Mirror, network: &NetworkId, address: IpAddr) -> Op
         ids.filter_map(|id| mirror.intent().ports.get_key_value(id))
     };
     let own = ports().find(|(_, port)| port.fixed_ips.iter().any(|fixed| fixed.address == address));
-    let pair = || ports().find(|(_, port)| port.allowed_address_pairs.iter().any(|pair| pair.prefix.contains(address)));
+    let pair = || {
+        ports().find(|(_, port)| {
+            port.allowed_address_pairs
+                .iter()
+                .any(|pair| pair.prefix.contains(address))
+        })
+    };
     own.or_else(pair).map(|(id, _)| id)
 }
 
@@ -127,7 +143,13 @@ fn reach(mirror: &Mirror, case: &Case<'_>) -> String {
         let host = mirror.intent().ports.get(id).and_then(|port| port.host.as_ref());
         return match host {
             None => bind(mirror, id),
-            Some(host) if mirror.intent().hosts.get(host).is_some_and(|host| host.tunnel_address.is_none()) => {
+            Some(host)
+                if mirror
+                    .intent()
+                    .hosts
+                    .get(host)
+                    .is_some_and(|host| host.tunnel_address.is_none()) =>
+            {
                 format!("anet host set {host} --tunnel-address ADDRESS")
             }
             Some(_) => format!(
@@ -155,7 +177,11 @@ fn reach(mirror: &Mirror, case: &Case<'_>) -> String {
 
 /// What to do where a port passes nothing.
 fn raise(mirror: &Mirror, case: &Case<'_>) -> String {
-    let network_is_down = mirror.intent().networks.get(case.network).is_some_and(|network| !network.admin_state_up);
+    let network_is_down = mirror
+        .intent()
+        .networks
+        .get(case.network)
+        .is_some_and(|network| !network.admin_state_up);
     if network_is_down {
         return format!("anet network set {} --enable", case.network);
     }
@@ -166,22 +192,40 @@ fn raise(mirror: &Mirror, case: &Case<'_>) -> String {
     };
     let candidates = [Some(case.port), receiver];
     let local = || candidates.into_iter().flatten().filter(on_this_host);
-    let is_down = |id: &&PortId| mirror.intent().ports.get(*id).is_some_and(|port| !port.admin_state_up);
+    let is_down = |id: &&PortId| {
+        mirror
+            .intent()
+            .ports
+            .get(*id)
+            .is_some_and(|port| !port.admin_state_up)
+    };
     match (local().find(is_down), local().next()) {
         (Some(port), _) => format!("anet port set {port} --enable"),
-        (None, Some(port)) => format!("attach the guest on host {}: anet-agent attach {port} --tap INTERFACE", case.host),
+        (None, Some(port)) => format!(
+            "attach the guest on host {}: anet-agent attach {port} --tap INTERFACE",
+            case.host
+        ),
         (None, None) => bind(mirror, case.port),
     }
 }
 
 /// What to do where there is no tunnel between the two hosts.
 fn tunnel(mirror: &Mirror, case: &Case<'_>) -> String {
-    let without = |host: &&HostId| mirror.intent().hosts.get(*host).is_some_and(|host| host.tunnel_address.is_none());
+    let without = |host: &&HostId| {
+        mirror
+            .intent()
+            .hosts
+            .get(*host)
+            .is_some_and(|host| host.tunnel_address.is_none())
+    };
     let receiver = port_with(mirror, case.network, case.destination);
     let receiver = receiver.and_then(|id| mirror.intent().ports.get(id)?.host.as_ref());
     let host = [Some(case.host), receiver].into_iter().flatten().find(without);
     match host {
         Some(host) => format!("anet host set {host} --tunnel-address ADDRESS"),
-        None => format!("the two hosts' tunnel addresses are of different IP versions: anet host set {} --tunnel-address ADDRESS", case.host),
+        None => format!(
+            "the two hosts' tunnel addresses are of different IP versions: anet host set {} --tunnel-address ADDRESS",
+            case.host
+        ),
     }
 }

@@ -46,7 +46,11 @@ pub struct Run {
 
 impl Run {
     /// Begins a trace that the caller may ask for.
-    pub fn begin(mirror: &Mirror, caller: &Caller, request: &api::TraceRequest) -> Result<(Self, Step), ApiError> {
+    pub fn begin(
+        mirror: &Mirror,
+        caller: &Caller,
+        request: &api::TraceRequest,
+    ) -> Result<(Self, Step), ApiError> {
         let (id, port) = port::find(mirror, caller, &request.port_id)?;
         let source = request.source.or_else(|| own_address(&port, request.destination));
         let fields = TraceFields {
@@ -66,11 +70,18 @@ impl Run {
         };
         if source.is_none() {
             let suggestion = advice::no_source(mirror, &id, &port, request.destination);
-            return Ok((run.clone(), run.dropped("no_source_address", &format!("port {id}"), Some(suggestion))));
+            return Ok((
+                run.clone(),
+                run.dropped("no_source_address", &format!("port {id}"), Some(suggestion)),
+            ));
         }
         let step = match &port.host {
             Some(host) => run.ask(host.clone(), TraceSource::Port(id)),
-            None => run.dropped("port_not_bound", &format!("port {id}"), Some(advice::bind(mirror, &id))),
+            None => run.dropped(
+                "port_not_bound",
+                &format!("port {id}"),
+                Some(advice::bind(mirror, &id)),
+            ),
         };
         Ok((run, step))
     }
