@@ -2,11 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The answer to `GET /anet/v1/events?after=SEQUENCE&limit=N`, oldest first.
+/// Where events are.
+pub const EVENTS_PATH: &str = "/anet/v1/events";
+/// Where health is.
+pub const HEALTH_PATH: &str = "/anet/v1/health";
+
+/// The answer to `GET /anet/v1/events?after=SEQUENCE&limit=N`, oldest first: those behind SEQUENCE, the last N of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Events {
     /// The events.
     pub events: Vec<Event>,
+    /// The number of the last event there is; lower than one that was seen where another process answers now.
+    #[serde(default)]
+    pub last: u64,
 }
 
 /// Something that happened.

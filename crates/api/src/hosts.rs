@@ -4,6 +4,11 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+/// Where tokens are made.
+pub const TOKENS_PATH: &str = "/anet/v1/host-tokens";
+/// Where a host joins.
+pub const JOIN_PATH: &str = "/anet/v1/join";
+
 /// `POST /anet/v1/host-tokens`: make a token that one host can join with, once.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

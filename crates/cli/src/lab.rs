@@ -1,213 +1,255 @@
-//! `anet lab`: its words on the command line. What they mean is the business of [`anet_lab::commands`].
+//! `anet lab`: whole fabrics on this machine. The words are here; what they do is `anet_lab`'s.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
-use anet_lab::commands::{self, Action, Command, Kind};
-use clap::{Args, Subcommand, ValueEnum};
+use anet_lab::commands::{self, Action, Command as Asked, Kind};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-/// A whole fabric on this machine: hosts, guests, the real daemons. Needs root.
-#[derive(Debug, Args)]
-pub struct LabArguments {
-    /// The lab that is meant, where several are up.
-    #[arg(long, value_name = "NAME", global = true)]
-    lab: Option<String>,
-    #[command(subcommand)]
-    word: Word,
+use crate::error::CliError;
+use crate::noun::text;
+use crate::output::Format;
+
+/// Lines of each log that are shown.
+const LINES: &str = "100";
+const KINDS: [(&str, Kind); 3] = [
+    ("controller", Kind::Controller),
+    ("agent", Kind::Agent),
+    ("vswitch", Kind::Vswitch),
+];
+const ACTIONS: [(&str, Action, &str); 5] = [
+    (
+        "start",
+        Action::Start,
+        "Start daemons, and wait until they answer",
+    ),
+    ("stop", Action::Stop, "Ask daemons to end"),
+    ("kill", Action::Kill, "End daemons by kill -9"),
+    (
+        "pause",
+        Action::Pause,
+        "Stop daemons by a signal: they keep all and do nothing",
+    ),
+    ("resume", Action::Resume, "Let paused daemons go on"),
+];
+
+pub(crate) fn command() -> Command {
+    let daemons = ACTIONS.map(|(word, _, about)| {
+        Command::new(word)
+            .about(about)
+            .arg(kind().required(true))
+            .arg(host())
+    });
+    Command::new("lab")
+        .about("A whole fabric on this machine: hosts and guests are network namespaces")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(up())
+        .subcommand(Command::new("status").about("What its parts are doing"))
+        .subcommand(exec())
+        .subcommand(
+            Command::new("move")
+                .about("Move a guest to another host")
+                .arg(Arg::new("guest").value_name("GUEST").required(true))
+                .arg(host().required(true)),
+        )
+        .subcommands(daemons)
+        .subcommand(logs())
+        .subcommand(Command::new("list").about("Which labs there are"))
+        .subcommand(down())
 }
 
-#[derive(Debug, Subcommand)]
-enum Word {
-    /// Make the lab that a file describes, and return when it is ready.
-    Up {
-        /// The file, such as examples/two-hosts.yaml.
-        file: PathBuf,
-        /// Stay until Ctrl-C, and take the lab down then.
-        #[arg(long)]
-        foreground: bool,
-        /// Where it cannot be made, leave what there is for a look.
-        #[arg(long)]
-        keep: bool,
-    },
-    /// What a lab's daemons and guests are doing.
-    Status {
-        /// How to print.
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Output,
-    },
-    /// Run a command in a guest, host or machine; its exit status is ours.
-    Exec {
-        /// Which.
-        #[arg(value_name = "GUEST")]
-        member: String,
-        /// Program and arguments.
-        #[arg(required = true, last = true)]
-        command: Vec<OsString>,
-    },
-    /// Move a guest to another host.
-    Move {
-        /// The guest.
-        guest: String,
-        /// The host.
-        host: String,
-    },
-    /// Start daemons that do not run, and wait until they answer.
-    Start(Daemons),
-    /// Ask daemons to end.
-    Stop(Daemons),
-    /// End daemons by `kill -9`.
-    Kill(Daemons),
-    /// Let daemons stand still, as a hanging machine would.
-    Pause(Daemons),
-    /// Let paused daemons go on.
-    Resume(Daemons),
-    /// Show the last lines that daemons wrote.
-    Logs {
-        /// Which kind; all unless given.
-        #[arg(value_enum)]
-        who: Option<Daemon>,
-        /// On which host; on all unless given.
-        host: Option<String>,
-        /// How many lines of each.
-        #[arg(short = 'n', long, default_value_t = 20)]
-        lines: usize,
-    },
-    /// Which labs are up.
-    List,
-    /// Take a lab down, or what is left of one: processes, namespaces, files.
-    Down {
-        /// Its name; the only one unless given.
-        name: Option<String>,
-        /// Every lab.
-        #[arg(long, conflicts_with = "name")]
-        all: bool,
-    },
+fn kind() -> Arg {
+    Arg::new("kind")
+        .value_name("KIND")
+        .value_parser(PossibleValuesParser::new(KINDS.map(|(word, _)| word)))
+        .help("Which daemons")
 }
 
-#[derive(Debug, Args)]
-struct Daemons {
-    /// Which kind.
-    #[arg(value_enum)]
-    who: Daemon,
-    /// On which host; on all unless given.
-    host: Option<String>,
+fn host() -> Arg {
+    Arg::new("host")
+        .value_name("HOST")
+        .help("On this host; on all where none is given")
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Daemon {
-    Controller,
-    Agent,
-    Vswitch,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
-}
-
-impl From<Daemon> for Kind {
-    fn from(daemon: Daemon) -> Self {
-        match daemon {
-            Daemon::Controller => Self::Controller,
-            Daemon::Agent => Self::Agent,
-            Daemon::Vswitch => Self::Vswitch,
-        }
-    }
-}
-
-/// Does what is asked and tells what went wrong.
-pub fn run(arguments: LabArguments) -> ExitCode {
-    match commands::run(arguments.lab.as_deref(), command_of(arguments.word)) {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            for line in error.to_string().lines() {
-                eprintln!("anet lab: {line}");
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn command_of(word: Word) -> Command {
-    let daemons = |action, daemons: Daemons| Command::Daemons {
-        action,
-        kind: daemons.who.into(),
-        host: daemons.host,
+fn up() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    match word {
-        Word::Up {
-            file,
-            foreground,
-            keep,
-        } => Command::Up {
-            file,
-            foreground,
-            keep,
+    Command::new("up")
+        .about("Make the lab that a file describes; done when it is ready")
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(switch("foreground", "Stay until Ctrl-C, and take it down then"))
+        .arg(switch(
+            "keep",
+            "Where it cannot be made, leave what there is for a look",
+        ))
+}
+
+fn exec() -> Command {
+    Command::new("exec")
+        .about("Run a command in a guest, a host, or a machine of the lab")
+        .arg(Arg::new("member").value_name("MEMBER").required(true))
+        .arg(
+            Arg::new("command")
+                .value_name("COMMAND")
+                .required(true)
+                .num_args(1..)
+                .last(true)
+                .value_parser(value_parser!(OsString)),
+        )
+}
+
+fn logs() -> Command {
+    Command::new("logs")
+        .about("What daemons wrote")
+        .arg(kind())
+        .arg(host())
+        .arg(
+            Arg::new("lines")
+                .short('n')
+                .long("lines")
+                .value_name("N")
+                .default_value(LINES)
+                .value_parser(value_parser!(u64).range(1..=1_000_000))
+                .help("The last so many of each"),
+        )
+}
+
+fn down() -> Command {
+    Command::new("down")
+        .about("Take a lab down; nothing is left of it")
+        .arg(Arg::new("name").value_name("NAME"))
+        .arg(
+            Arg::new("all")
+                .long("all")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("name")
+                .help("All of them"),
+        )
+}
+
+/// Does what is asked; `global` has the options that stand before the command.
+pub(crate) fn run(global: &ArgMatches, matches: &ArgMatches) -> Result<u8, CliError> {
+    let lab = global.get_one::<String>("lab").map(String::as_str);
+    let format = global.get_one::<Format>("output").copied().unwrap_or_default();
+    let (word, inner) = matches.subcommand().unwrap_or(("", matches));
+    let asked = asked(word, inner, format)?;
+    Ok(commands::run(lab, asked)?)
+}
+
+fn asked(word: &str, matches: &ArgMatches, format: Format) -> Result<Asked, CliError> {
+    let flag = |name: &str| matches.get_flag(name);
+    let owned = |name: &str| text(matches, name).to_string();
+    let host = || matches.get_one::<String>("host").cloned();
+    Ok(match word {
+        "up" => Asked::Up {
+            file: matches.get_one::<PathBuf>("file").cloned().unwrap_or_default(),
+            foreground: flag("foreground"),
+            keep: flag("keep"),
         },
-        Word::Status { output } => Command::Status {
-            json: output == Output::Json,
+        "status" => Asked::Status {
+            json: for_programs(format)?,
         },
-        Word::Exec { member, command } => Command::Exec { member, command },
-        Word::Move { guest, host } => Command::Move { guest, host },
-        Word::Start(who) => daemons(Action::Start, who),
-        Word::Stop(who) => daemons(Action::Stop, who),
-        Word::Kill(who) => daemons(Action::Kill, who),
-        Word::Pause(who) => daemons(Action::Pause, who),
-        Word::Resume(who) => daemons(Action::Resume, who),
-        Word::Logs { who, host, lines } => Command::Logs {
-            kind: who.map(Kind::from),
-            host,
-            lines,
+        "exec" => Asked::Exec {
+            member: owned("member"),
+            command: matches.get_many("command").unwrap_or_default().cloned().collect(),
         },
-        Word::List => Command::List,
-        Word::Down { name, all } => Command::Down { name, all },
+        "move" => Asked::Move {
+            guest: owned("guest"),
+            host: owned("host"),
+        },
+        "logs" => Asked::Logs {
+            kind: kind_of(matches),
+            host: host(),
+            lines: usize::try_from(matches.get_one::<u64>("lines").copied().unwrap_or_default())
+                .unwrap_or(usize::MAX),
+        },
+        "list" => Asked::List,
+        "down" => Asked::Down {
+            name: matches.get_one::<String>("name").cloned(),
+            all: flag("all"),
+        },
+        word => {
+            let action = ACTIONS.iter().find(|(known, ..)| *known == word);
+            match (action, kind_of(matches)) {
+                (Some((_, action, _)), Some(kind)) => Asked::Daemons {
+                    action: *action,
+                    kind,
+                    host: host(),
+                },
+                _ => return Err(CliError::Usage(format!("`lab {word}` is not a command"))),
+            }
+        }
+    })
+}
+
+fn kind_of(matches: &ArgMatches) -> Option<Kind> {
+    let word = text(matches, "kind");
+    KINDS
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, kind)| *kind)
+}
+
+fn for_programs(format: Format) -> Result<bool, CliError> {
+    match format {
+        Format::Table => Ok(false),
+        Format::Json => Ok(true),
+        Format::Yaml => Err(CliError::Usage("labs have no YAML: give -o json".to_string())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use anet_lab::commands::{Action, Command as Asked, Kind};
 
-    use super::*;
+    use crate::output::Format;
 
-    #[derive(Debug, Parser)]
-    struct Line {
-        #[command(flatten)]
-        lab: LabArguments,
-    }
-
-    fn parse(line: &str) -> Result<(Option<String>, Command), clap::Error> {
-        let words = std::iter::once("lab").chain(line.split_whitespace());
-        let line = Line::try_parse_from(words)?;
-        Ok((line.lab.lab, command_of(line.lab.word)))
+    fn asked(line: &str) -> Asked {
+        let words = std::iter::once("anet").chain(line.split(' '));
+        let matches = crate::command::command().try_get_matches_from(words).unwrap();
+        let (_, lab) = matches.subcommand().unwrap();
+        let (word, inner) = lab.subcommand().unwrap();
+        super::asked(word, inner, Format::Json).unwrap()
     }
 
     #[test]
-    fn lines_become_commands() {
-        let (lab, command) = parse("exec --lab demo web-1 -- ping -c 1 10.0.0.1").unwrap();
-        assert_eq!(lab.as_deref(), Some("demo"));
-        assert_eq!(
-            command,
-            Command::Exec {
-                member: "web-1".to_owned(),
-                command: ["ping", "-c", "1", "10.0.0.1"].map(OsString::from).into(),
-            }
-        );
-        let (_, command) = parse("kill vswitch host-2").unwrap();
-        assert_eq!(
-            command,
-            Command::Daemons {
-                action: Action::Kill,
-                kind: Kind::Vswitch,
-                host: Some("host-2".to_owned()),
-            }
-        );
-        let (_, command) = parse("up lab.yaml --foreground").unwrap();
-        assert!(matches!(command, Command::Up { foreground: true, keep: false, .. }));
-        for wrong in ["kill switch", "exec web-1", "down demo --all", "up"] {
-            assert!(parse(wrong).is_err(), "{wrong}");
-        }
+    fn words_become_what_the_lab_is_asked() {
+        let up = Asked::Up {
+            file: "a.yaml".into(),
+            foreground: true,
+            keep: false,
+        };
+        assert_eq!(asked("lab up a.yaml --foreground"), up);
+        assert_eq!(asked("lab status"), Asked::Status { json: true });
+        let exec = Asked::Exec {
+            member: "web1".to_string(),
+            command: ["ping", "-c", "1", "10.0.0.1"].map(Into::into).to_vec(),
+        };
+        assert_eq!(asked("lab exec web1 -- ping -c 1 10.0.0.1"), exec);
+        let kill = Asked::Daemons {
+            action: Action::Kill,
+            kind: Kind::Vswitch,
+            host: Some("h1".to_string()),
+        };
+        assert_eq!(asked("lab kill vswitch h1"), kill);
+        let logs = Asked::Logs {
+            kind: Some(Kind::Agent),
+            host: None,
+            lines: 5,
+        };
+        assert_eq!(asked("lab logs agent -n 5"), logs);
+        let down = Asked::Down {
+            name: None,
+            all: true,
+        };
+        assert_eq!(asked("lab down --all"), down);
     }
 }

@@ -1,3 +1,10 @@
-//! `anet`.
+//! The command of operators.
 
-fn main() {}
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Not locked: what `anet lab` starts beside this thread may write as well.
+    let status = anet_cli::run(std::env::args_os(), &mut stdout(), &mut stderr());
+    ExitCode::from(status)
+}
