@@ -9,6 +9,7 @@ pub mod events;
 pub mod fabric;
 pub mod index;
 pub mod intervals;
+pub mod join_text;
 pub mod keys;
 pub mod mirror;
 pub mod record;

@@ -1,0 +1,130 @@
+//! Keeps the mirror as the store is: lists, watches, and once a second asks the counter whether the watch has lost something.
+
+use std::time::Duration;
+
+use anet_store::{KeyRange, Listing, RangeRequest, Revision, StoreError, WatchRequest, Watcher, list};
+use tokio::time::MissedTickBehavior;
+
+use crate::core::events::EventKind;
+use crate::core::keys;
+use crate::error::StartError;
+use crate::shared::Shared;
+
+/// Keys that are read at once.
+const PAGE: usize = 1_000;
+/// How often the counter is asked.
+const CHECK: Duration = Duration::from_secs(1);
+/// The pause when the store does not answer.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why following ended for now.
+enum End {
+    /// List and watch again.
+    Again,
+    /// What is in the store cannot be used.
+    Fatal(StartError),
+}
+
+impl From<StoreError> for End {
+    fn from(_: StoreError) -> Self {
+        End::Again
+    }
+}
+
+/// Reads everything; answers the revision it is as of.
+pub async fn load(shared: &Shared) -> Result<Revision, StartError> {
+    let listing = list(&*shared.store, &keys::objects(), PAGE).await?;
+    let counter = at(shared, keys::COUNTER, listing.revision).await?;
+    let cluster = at(shared, keys::CLUSTER, listing.revision).await?;
+    take(shared, &listing, counter.as_ref(), cluster.as_ref())?;
+    Ok(listing.revision)
+}
+
+async fn at(
+    shared: &Shared,
+    key: &[u8],
+    revision: Revision,
+) -> Result<Option<anet_store::KeyValue>, StoreError> {
+    let request = RangeRequest::new(KeyRange::key(key)).at(revision);
+    Ok(shared.store.range(request).await?.entries.into_iter().next())
+}
+
+fn take(
+    shared: &Shared,
+    listing: &Listing,
+    counter: Option<&anet_store::KeyValue>,
+    cluster: Option<&anet_store::KeyValue>,
+) -> Result<(), StartError> {
+    let taken = shared.act(|state, now| match state.list(listing, counter, cluster, now) {
+        Ok(effects) => (effects, Ok(())),
+        Err(error) => (Vec::new(), Err(error)),
+    });
+    Ok(taken?)
+}
+
+/// Follows for ever, from the revision that was loaded; answers why it cannot go on.
+pub async fn follow(shared: &Shared, loaded: Revision) -> StartError {
+    let mut from = loaded;
+    loop {
+        match watch(shared, from).await {
+            Err(End::Fatal(error)) => return error,
+            Ok(()) | Err(End::Again) => {}
+        }
+        loop {
+            match load(shared).await {
+                Ok(revision) => {
+                    from = revision;
+                    break;
+                }
+                Err(StartError::Use(_)) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+async fn watch(shared: &Shared, from: Revision) -> Result<(), End> {
+    let mut watcher = shared.store.watch(WatchRequest::new(keys::watched(), from + 1)).await?;
+    let mut check = tokio::time::interval(CHECK);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut missing = None;
+    loop {
+        tokio::select! {
+            batch = watcher.next() => {
+                let batch = batch?;
+                let followed = shared.act(|state, now| match state.follow(&batch, now) {
+                    Ok(Some(effects)) => (effects, Ok(true)),
+                    Ok(None) => (Vec::new(), Ok(false)),
+                    Err(error) => (Vec::new(), Err(error)),
+                });
+                if !followed.map_err(|error| End::Fatal(error.into()))? {
+                    shared.tell(EventKind::WatchRepaired, "the store's watch lost a change; all was read anew");
+                    return Ok(());
+                }
+            }
+            _ = check.tick() => look(shared, &mut *watcher, &mut missing).await?,
+            () = shared.behind.notified() => look(shared, &mut *watcher, &mut missing).await?,
+        }
+    }
+}
+
+/// Asks the counter. What was missing already the last time is lost, even if nothing comes behind it.
+async fn look(shared: &Shared, watcher: &mut dyn Watcher, missing: &mut Option<Revision>) -> Result<(), End> {
+    let (counter, revision) = shared.counter().await?;
+    let known = shared.state().mirror().revision();
+    if known >= counter {
+        *missing = None;
+        shared.act(|state, now| {
+            state.mirror_mut().advance(counter, revision);
+            (state.tick(now), ())
+        });
+        return Ok(());
+    }
+    if missing.is_some_and(|missing| known < missing) {
+        shared.tell(EventKind::WatchRepaired, "the store's watch lost its last change; all was read anew");
+        return Err(End::Again);
+    }
+    *missing = Some(counter);
+    watcher.request_progress();
+    Ok(())
+}

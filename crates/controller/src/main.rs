@@ -1,0 +1,7 @@
+//! The daemon `anet-controller`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    anet_controller::command::main()
+}
