@@ -116,13 +116,15 @@ impl Shared {
         if *known.borrow_and_update() >= revision {
             return Ok(());
         }
-        let soon = tokio::time::timeout(Duration::from_millis(300), known.wait_for(|known| *known >= revision)).await;
-        if soon.is_ok() {
+        let soon = Duration::from_millis(300);
+        if tokio::time::timeout(soon, known.wait_for(|known| *known >= revision)).await.is_ok() {
             return Ok(());
         }
         self.behind.notify_one();
-        let late = tokio::time::timeout(CATCH_UP, known.wait_for(|known| *known >= revision)).await;
-        late.map(|_| ()).map_err(|_| ApiError::unavailable("The controller does not keep up with its store: try again."))
+        match tokio::time::timeout(CATCH_UP, known.wait_for(|known| *known >= revision)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ApiError::unavailable("The controller does not keep up with its store: try again.")),
+        }
     }
 
     /// Waits until the mirror has all that was written before now; answers the revision that the store is at.

@@ -8,7 +8,7 @@ use anet_api::ApiError;
 use anet_api::hosts::{HostToken, HostTokenRequest, JoinAnswer, JoinRequest};
 use anet_api::timestamp;
 use anet_api::trace::TraceRequest;
-use anet_cluster::trust::{Certificate, Identity, Role, VALIDITY};
+use anet_cluster::trust::{Certificate, Names, Role, VALIDITY};
 use anet_model::intent::HostId;
 use anet_wire::control::trace::{TraceReport, TraceRequest as HostTraceRequest};
 use http::Method;
@@ -182,10 +182,9 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
 }
 
 fn sign(shared: &Shared, host: &HostId, request: &str) -> Result<Certificate, ApiError> {
-    let refused = |error: &dyn std::fmt::Display| ApiError::invalid("csr", error);
-    let identity = Identity::new(shared.authority.cluster(), Role::Host, host.as_str()).map_err(|error| refused(&error))?;
-    let signed = shared.authority.sign_request(request, &identity, SystemTime::now(), VALIDITY);
-    signed.map_err(|error| refused(&error))
+    let (name, now) = (host.as_str(), SystemTime::now());
+    let signed = shared.authority.sign_request(request, Role::Host, name, Names::none(), now, VALIDITY);
+    signed.map_err(|error| ApiError::invalid("csr", error))
 }
 
 async fn token(shared: &Shared, joining: &Joining) -> Result<JoinToken, ApiError> {

@@ -11,11 +11,13 @@ use crate::core::fabric::Fabric;
 /// The most events one answer holds.
 pub const EVENTS_MAXIMUM: usize = 1_000;
 
-/// Events behind a sequence number, oldest first.
+/// The last events behind a sequence number, oldest first.
 pub fn events(state: &Fabric, after: u64, limit: usize) -> Events {
-    let list = state.events().since(after).take(limit.min(EVENTS_MAXIMUM));
+    let limit = limit.min(EVENTS_MAXIMUM);
+    let passed_over = state.events().since(after).count().saturating_sub(limit);
     Events {
-        events: list.map(event).collect(),
+        events: state.events().since(after).skip(passed_over).map(event).collect(),
+        last: state.events().last(),
     }
 }
 
