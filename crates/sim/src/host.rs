@@ -2,7 +2,7 @@
 //!
 //! The agent's outputs are carried out one at a time, so that a crash fits between any two.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anet_agent::core::{Agent, Asked, Identity, Input, Output, PlaneAnswer, Record, Restored, Said};
@@ -47,8 +47,8 @@ pub struct Host {
     outputs: VecDeque<Output>,
     epoch: u64,
     lives: u64,
-    /// The newest place in history that the data plane has ever had.
-    reached: Order,
+    /// Every plan that the data plane has ever had.
+    held: BTreeSet<Digest>,
     /// The oldest place in history that what is in the data plane may be of.
     in_plane: Order,
     /// Somebody else's hand was in the data plane, and nobody has mended it yet.
@@ -70,7 +70,7 @@ impl Host {
             outputs: VecDeque::new(),
             epoch: 0,
             lives: 0,
-            reached: (0, 0),
+            held: BTreeSet::from([Digest::default()]),
             in_plane: (0, 0),
             tampered: false,
             believed: None,
@@ -196,7 +196,7 @@ impl Host {
 
     fn carry_out(&mut self, output: Output, truth: &Truth, wants: &mut Vec<Wants>) -> Result<(), Violation> {
         match output {
-            Output::Persist(record) => self.persist(record, truth, wants)?,
+            Output::Persist(record) => self.persist(record, wants)?,
             Output::Ask { epoch, asked } => {
                 if self.plane.is_some() && epoch == self.epoch {
                     let answer = self.answer(asked, truth)?;
@@ -204,7 +204,7 @@ impl Host {
                 }
             }
             Output::Send(message) => {
-                self.hold_acknowledgement(&message, truth)?;
+                self.hold_acknowledgement(&message)?;
                 wants.push(Wants::Send(message));
             }
             Output::Close { retry } => wants.push(Wants::Close(retry)),
@@ -213,7 +213,7 @@ impl Host {
         Ok(())
     }
 
-    fn persist(&mut self, record: Record, truth: &Truth, wants: &mut Vec<Wants>) -> Result<(), Violation> {
+    fn persist(&mut self, record: Record, wants: &mut Vec<Wants>) -> Result<(), Violation> {
         if self.disk_fails {
             let error = "no space left on device".to_owned();
             self.inputs.push_back(Input::Persisted(Err(error)));
@@ -226,7 +226,7 @@ impl Host {
                 cursor: agent.desired().cursor(),
                 digest: agent.desired().digest().total(),
             };
-            self.hold_acknowledgement(&message, truth)?;
+            self.hold_acknowledgement(&message)?;
             wants.push(Wants::Send(message));
         }
         match record {
@@ -324,6 +324,7 @@ impl Host {
         let Some(digest) = self.plane_digest() else {
             return Ok(());
         };
+        self.held.insert(digest);
         let Some((first, last)) = truth.place(&self.id, digest) else {
             let empty = digest == Digest::default();
             return match empty || self.tampered || self.disk_fails {
@@ -337,29 +338,21 @@ impl Host {
             return Err(violation(format!("{} has {old:?} over {new:?}", self.id)));
         }
         self.in_plane = self.in_plane.max(first);
-        self.reached = self.reached.max(last);
         Ok(())
     }
 
     /// What the agent says it has, the data plane has had.
-    fn hold_acknowledgement(&mut self, message: &AgentMessage, truth: &Truth) -> Result<(), Violation> {
-        let cursor = match message {
-            AgentMessage::Acknowledged { cursor, .. } => *cursor,
-            AgentMessage::Hello(hello) => hello.cursor,
+    fn hold_acknowledgement(&self, message: &AgentMessage) -> Result<(), Violation> {
+        let (cursor, digest) = match message {
+            AgentMessage::Acknowledged { cursor, digest } => (*cursor, *digest),
+            AgentMessage::Hello(hello) => (hello.cursor, hello.digest),
             _ => return Ok(()),
         };
-        // The same plan may have become that of a later revision.
-        if let Some((_, last)) = self
-            .plane_digest()
-            .and_then(|digest| truth.place(&self.id, digest))
-        {
-            self.reached = self.reached.max(last);
-        }
-        match (cursor.incarnation, cursor.revision) <= self.reached || cursor.revision == 0 {
+        match self.held.contains(&digest) {
             true => Ok(()),
             false => Err(violation(format!(
-                "{} says that it has {cursor:?}, and never had more than {:?}",
-                self.id, self.reached
+                "{} says that it has {cursor:?} in its data plane, which never had it",
+                self.id
             ))),
         }
     }

@@ -87,6 +87,9 @@ impl Run {
             if self.world.chance.per_thousand(700) {
                 self.world.any_wish();
             }
+            if self.world.chance.per_thousand(150) {
+                self.world.read();
+            }
             if self.world.chance.per_thousand(120) {
                 self.fault();
             }

@@ -9,7 +9,7 @@ use anet_model::digest::{Digest, PlanDigest};
 use anet_model::intent::{HostId, Intent};
 use anet_plan::{Settings, recompute};
 use anet_store::model::ModelClient;
-use anet_store::{KeyRange, RangeRequest, Revision, Store, WatchRequest, Watcher, list};
+use anet_store::{KeyRange, RangeRequest, Revision, Store, StoreError, WatchRequest, Watcher, list};
 use std::task::{Context, Poll, Waker};
 
 use crate::violation::{Violation, violation};
@@ -53,7 +53,15 @@ impl Truth {
             self.begin()?;
         }
         while let Some(batch) = self.watcher.as_mut().and_then(|watcher| now(watcher.next())) {
-            let batch = batch.map_err(|error| violation(format!("the truth's watch broke: {error}")))?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                // A fault of the store's: history was forgotten behind everybody's back.
+                Err(StoreError::Compacted { .. }) => {
+                    self.begin()?;
+                    continue;
+                }
+                Err(error) => return Err(violation(format!("the truth's watch broke: {error}"))),
+            };
             if batch.events.is_empty() {
                 break;
             }
@@ -89,6 +97,11 @@ impl Truth {
         self.mirror
             .list(&listing, counter.as_ref(), cluster.as_ref())
             .map_err(|error| violation(error.to_string()))?;
+        for entry in &listing.entries {
+            if let Some(keys::Place::Object(noun, id, _)) = keys::place(&entry.key) {
+                self.seen.insert((noun, id));
+            }
+        }
         let request = WatchRequest::new(keys::watched(), listing.revision + 1);
         let watcher = now(self.store.watch(request)).ok_or_else(unanswered)?;
         self.watcher = Some(watcher.map_err(|error| violation(error.to_string()))?);
@@ -133,6 +146,12 @@ impl Truth {
     /// True where there was such an object at any time.
     pub fn has_seen(&self, noun: Noun, id: &str) -> bool {
         self.seen.contains(&(noun, id.to_owned()))
+    }
+
+    /// All objects there are.
+    pub fn objects(&self) -> BTreeSet<(Noun, String)> {
+        let there = |(noun, id): &&(Noun, String)| self.mirror.revision_of(*noun, id) > 0;
+        self.seen.iter().filter(there).cloned().collect()
     }
 
     /// The store's revision that all this is of.

@@ -83,6 +83,8 @@ pub struct World {
     troubled: bool,
     /// Objects that somebody was told are there.
     promised: Rc<RefCell<Vec<(keys::Noun, String)>>>,
+    /// Objects that a reading did not find, though they were there when it began.
+    unseen: Rc<RefCell<Vec<(keys::Noun, String)>>>,
     /// A number for everything that happened, the same for the same seed.
     pub fingerprint: u64,
 }
@@ -105,6 +107,7 @@ impl World {
             next_tick_ms: 0,
             troubled: false,
             promised: Rc::default(),
+            unseen: Rc::default(),
             fingerprint: seed,
             clock,
             store,
@@ -236,6 +239,22 @@ impl World {
                 }
             },
         );
+    }
+
+    /// Somebody reads, through any controller: what was there before must be seen.
+    pub fn read(&mut self) {
+        let seat = self.chance.below(self.seats.len());
+        let known = self.truth.objects();
+        if let Some(controller) = &mut self.seats[seat].controller {
+            let (shared, unseen) = (controller.shared.clone(), self.unseen.clone());
+            controller.spawn(async move {
+                if shared.catch_up().await.is_ok() {
+                    let fabric = shared.fabric.borrow();
+                    let missing = known.into_iter().filter(|(noun, id)| fabric.mirror().revision_of(*noun, id) == 0);
+                    unseen.borrow_mut().extend(missing);
+                }
+            });
+        }
     }
 
     /// A wish by chance, about what the controller knows.

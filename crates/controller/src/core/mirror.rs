@@ -159,6 +159,7 @@ impl Mirror {
         let Some(counter) = count(&fresh, self.counter) else {
             return Ok(Followed::Gap);
         };
+        let newest = fresh.last().map_or(self.revision, |event| event.revision);
         // Of an object that was changed several times, only what it is in the end counts.
         let mut latest = BTreeMap::new();
         for event in fresh {
@@ -185,7 +186,8 @@ impl Mirror {
             changes.push(change);
         }
         self.counter = counter;
-        self.revision = self.revision.max(batch.revision);
+        // Not the batch's own revision: what was lost may lie between the last event and that.
+        self.revision = self.revision.max(newest);
         Ok(Followed::Applied(self.take_in(changes)))
     }
 

@@ -78,7 +78,8 @@ impl<'a> Draft<'a> {
     /// Puts an object.
     pub fn put<N, T: Serialize>(&mut self, noun: Noun, id: &Id<N>, value: &T) -> Result<(), ApiError> {
         self.read(noun, id);
-        self.put_object(keys::object(noun, id), value)
+        let is_new = self.mirror.revision_of(noun, id.as_str()) == 0;
+        self.put_object(keys::object(noun, id), value, is_new)
     }
 
     /// Puts a rule.
@@ -89,12 +90,16 @@ impl<'a> Draft<'a> {
         value: &T,
     ) -> Result<(), ApiError> {
         self.read_rule(group, id);
-        self.put_object(keys::rule(group, id), value)
+        let is_new = self.mirror.revision_of(Noun::Rule, id.as_str()) == 0;
+        self.put_object(keys::rule(group, id), value, is_new)
     }
 
-    fn put_object<T: Serialize>(&mut self, key: Key, value: &T) -> Result<(), ApiError> {
+    /// What is new or gone tells that this draft was committed; a change of something beside it does not.
+    fn put_object<T: Serialize>(&mut self, key: Key, value: &T, is_new: bool) -> Result<(), ApiError> {
         let bytes = record::encode(value).map_err(|error| ApiError::internal(error.to_string()))?;
-        self.witness = Some(Witness::Put(key.clone(), bytes.clone()));
+        if is_new || self.witness.is_none() {
+            self.witness = Some(Witness::Put(key.clone(), bytes.clone()));
+        }
         if self.puts.insert(key, bytes).is_none() {
             self.objects += 1;
         }
