@@ -130,10 +130,11 @@ async fn serve(
     } = stream;
     let mut greeted = false;
     loop {
+        let so_far = greeted;
         let end = |reason: String, retry| End {
             reason,
             retry,
-            greeted,
+            greeted: so_far,
         };
         tokio::select! {
             command = commands.recv() => match command {

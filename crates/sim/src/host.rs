@@ -310,6 +310,7 @@ impl Host {
         };
         let done = matches!(plane.apply(&changeset), Response::Applied { .. });
         self.tampered |= done;
+        self.held.extend(self.plane_digest());
         done
     }
 
