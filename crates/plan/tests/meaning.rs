@@ -144,6 +144,22 @@ fn foreign_endpoints_come_with_their_network_and_stations() {
 }
 
 #[test]
+fn stations_follow_a_foreign_endpoint_that_changes_its_address() {
+    let foreign = |address| {
+        let foreign = foreign("net0", address, &[(7, "10.0.0.7")]);
+        IntentChange::ForeignEndpoint(id("f"), Some(foreign))
+    };
+    let mut planner = planner(vec![put("a", port("net0", 1, "host0")), foreign("192.0.2.50")]);
+    planner.apply(vec![foreign("192.0.2.51")]);
+    let zero = plan(&planner, "host0");
+    assert_eq!(zero.validate(), Ok(()));
+    let peer = &zero.peers[&id("foreign-f-020000000107")];
+    assert_eq!(peer.endpoint.as_str(), "foreign:192.0.2.51:4789");
+    planner.apply(vec![foreign("2001:db8::51")]);
+    assert!(plan(&planner, "host0").peers.is_empty());
+}
+
+#[test]
 fn a_foreign_endpoint_at_a_hosts_address_is_left_out() {
     let planner = planner(vec![
         put("a", port("net0", 1, "host0")),

@@ -37,7 +37,7 @@ pub fn change() -> impl Strategy<Value = IntentChange> {
         5 => (id("rule", 8), option::weighted(0.75, rule())).prop_map(|(id, v)| IntentChange::Rule(id, v)),
         4 => (prop_oneof![20 => id("host", 4), 1 => odd_host], option::weighted(0.85, host()))
             .prop_map(|(id, v)| IntentChange::Host(id, v)),
-        3 => (id("foreign", 3), option::weighted(0.8, foreign_endpoint()))
+        5 => (id("foreign", 3), option::weighted(0.8, foreign_endpoint()))
             .prop_map(|(id, v)| IntentChange::ForeignEndpoint(id, v)),
     ]
 }
@@ -619,7 +619,9 @@ fn host() -> impl Strategy<Value = Host> {
 fn foreign_endpoint() -> impl Strategy<Value = ForeignEndpoint> {
     let chosen = prop_oneof![1 => Just(Mac([2, 0, 0, 0, 0, 5])), 1 => mac()];
     let station = (chosen, station_addresses()).prop_map(|(mac, addresses)| Station { mac, addresses });
-    (id("net", 3), underlay_address(), udp_port(), vec(station, 0..4)).prop_map(
+    let free = (20..23_u8).prop_map(|n| IpAddr::from([192, 0, 2, n]));
+    let address = prop_oneof![3 => free, 2 => underlay_address()];
+    (id("net", 3), address, udp_port(), vec(station, 0..4)).prop_map(
         |(network, address, udp_port, stations)| ForeignEndpoint {
             common: Common::default(),
             network,
