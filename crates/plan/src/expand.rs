@@ -83,12 +83,14 @@ impl Fabric {
     /// Where the set just grew to or shrank from one member too many, all its members are concerned.
     fn mark_member(&mut self, set: &SecurityGroupId, prefix: IpPrefix, grown: usize) {
         let crossed = self.index.set_members.count(set) == self.limits.members_per_address_set + grown;
+        let whole = Key::AddressSet(set.clone());
         for host in self.index.set_hosts.of(set) {
-            let key = match crossed {
-                true => Key::AddressSet(set.clone()),
-                false => Key::Member(set.clone(), prefix),
-            };
-            self.dirty.mark(host, key);
+            if crossed {
+                self.dirty.mark(host, whole.clone());
+            } else {
+                let part = || Key::Member(set.clone(), prefix);
+                self.dirty.mark_part(host, &whole, part);
+            }
         }
     }
 }

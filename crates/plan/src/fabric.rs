@@ -111,6 +111,13 @@ pub(crate) enum Key {
 pub(crate) struct Dirty(pub(crate) BTreeMap<HostId, BTreeSet<Key>>);
 
 impl Dirty {
+    /// Marks a rule or a member, unless the group or set is looked at as a whole anyway.
+    pub(crate) fn mark_part(&mut self, host: &HostId, whole: &Key, part: impl FnOnce() -> Key) {
+        if !self.0.get(host).is_some_and(|keys| keys.contains(whole)) {
+            self.mark(host, part());
+        }
+    }
+
     pub(crate) fn mark(&mut self, host: &HostId, key: Key) {
         if let Some(keys) = self.0.get_mut(host) {
             keys.insert(key);

@@ -24,8 +24,10 @@ impl Fabric {
             for (group, _) in old.iter().chain(&new) {
                 let policies = self.index.group_policies.of(group).cloned();
                 self.pending.policies.extend(policies);
+                let whole = Key::SecurityGroup(group.clone());
                 for host in self.index.group_hosts.of(group) {
-                    self.dirty.mark(host, Key::Rule(group.clone(), id.clone()));
+                    let part = || Key::Rule(group.clone(), id.clone());
+                    self.dirty.mark_part(host, &whole, part);
                 }
             }
             if let Some((group, rule)) = &new {
