@@ -274,3 +274,50 @@ fn not_made(error: impl std::fmt::Display) -> TrustError {
         reason: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use webpki::KeyUsage;
+
+    use super::super::verify::Anchor;
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_another_cluster_under_the_same_key_is_refused() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_669_800);
+        let authority = Authority::generate("lab", now).unwrap();
+        // As if two clusters had been given copies of one authority.
+        let copy = Authority {
+            cluster: "other".to_owned(),
+            ..authority.clone()
+        };
+        let request = KeyPair::generate().unwrap().signing_request().unwrap();
+        let host = copy
+            .sign_request(&request, Role::Host, "h1", Names::none(), now, VALIDITY)
+            .unwrap();
+        let anchor = Anchor::new(authority.certificate()).unwrap();
+        let checked = anchor.check(host.der(), &[], KeyUsage::client_auth(), &[Role::Host], now);
+        assert_eq!(
+            checked.unwrap_err().to_string(),
+            "the certificate of anet://other/host/h1 is of another cluster: expected one of cluster `lab`"
+        );
+    }
+
+    #[test]
+    fn an_authoritys_certificate_is_no_members() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_669_800);
+        let authority = Authority::generate("lab", now).unwrap();
+        let anchor = Anchor::new(authority.certificate()).unwrap();
+        let own = authority.certificate();
+        assert!(
+            anchor
+                .check(own.der(), &[], KeyUsage::client_auth(), &[Role::Host], now)
+                .is_err()
+        );
+        let request = KeyPair::generate().unwrap().signing_request().unwrap();
+        let host = authority
+            .sign_request(&request, Role::Host, "h1", Names::none(), now, VALIDITY)
+            .unwrap();
+        assert!(Anchor::new(&host).is_err());
+    }
+}
