@@ -130,11 +130,10 @@ async fn serve(
     } = stream;
     let mut greeted = false;
     loop {
-        let so_far = greeted;
         let end = |reason: String, retry| End {
             reason,
             retry,
-            greeted: so_far,
+            greeted,
         };
         tokio::select! {
             command = commands.recv() => match command {
