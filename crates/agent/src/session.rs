@@ -129,30 +129,31 @@ async fn serve(
         sender, mut receiver, ..
     } = stream;
     let mut greeted = false;
-    loop {
-        let end = |reason: String, retry| End {
-            reason,
-            retry,
-            greeted,
-        };
+    let (reason, retry) = loop {
+        let ended = || ("the agent ends".to_owned(), true);
         tokio::select! {
             command = commands.recv() => match command {
-                None => return end("the agent ends".to_owned(), true),
+                None => break ended(),
                 Some(command) => if let Some((reason, retry)) = obey(command, number, &sender) {
                     sender.close(&reason).await;
-                    return end(reason, retry);
+                    break (reason, retry);
                 }
             },
             said = hear(controllers, &mut receiver) => match said {
                 Ok(said) => {
                     greeted |= matches!(said, Said::Welcome { .. });
                     if events.send(Event::Input(Input::Said(said))).await.is_err() {
-                        return end("the agent ends".to_owned(), true);
+                        break ended();
                     }
                 }
-                Err(reason) => return end(reason, true),
+                Err(reason) => break (reason, true),
             },
         }
+    };
+    End {
+        reason,
+        retry,
+        greeted,
     }
 }
 
