@@ -1,7 +1,7 @@
 //! A small world around an agent's core: a controller with a history, a stream that loses, repeats and reorders, a disk that may
 //! fail, a data plane that may restart. Outputs are carried out one at a time, so that a crash fits between any two.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anet_agent::core::{
@@ -107,8 +107,9 @@ pub struct World {
     pub agent: Agent,
     pub outputs: VecDeque<Output>,
     pub inputs: VecDeque<Input>,
-    /// The newest revision that was in the data plane.
+    /// The newest revision that was in the data plane, and the digests of all plans that were.
     pub reached: Order,
+    pub had: BTreeSet<Digest>,
     /// The newest that was acknowledged.
     pub acknowledged: Order,
     /// The oldest revision that the data plane's plan may be, in this life of it.
@@ -164,6 +165,7 @@ impl World {
             outputs: VecDeque::new(),
             inputs: VecDeque::new(),
             reached: (0, 0),
+            had: BTreeSet::from([Digest::default()]),
             acknowledged: (0, 0),
             in_plane: (0, 0),
             wants_snapshot: false,
@@ -419,22 +421,27 @@ impl World {
         );
         self.in_plane = self.in_plane.max(first);
         self.reached = self.reached.max(last);
+        self.had.insert(plain);
+    }
+
+    /// A revision counts as reached where the data plane had it, a newer one, or its very plan under another number.
+    fn was_in_plane(&self, cursor: Cursor) -> bool {
+        let digest = |plan| PlanDigest::of(plan).total();
+        let same = self.controller.states.get(&order(cursor)).map(digest);
+        order(cursor) <= self.reached || same.is_some_and(|digest| self.had.contains(&digest))
     }
 
     fn said(&mut self, message: AgentMessage) {
         match &message {
             AgentMessage::Acknowledged { cursor, digest } => {
-                assert!(
-                    order(*cursor) <= self.reached,
-                    "{cursor:?} is not in the data plane"
-                );
+                assert!(self.was_in_plane(*cursor), "{cursor:?} is not in the data plane");
                 let plan = &self.controller.states[&order(*cursor)];
                 assert_eq!(PlanDigest::of(plan).total(), *digest);
                 self.acknowledged = self.acknowledged.max(order(*cursor));
             }
             AgentMessage::Hello(hello) => {
                 assert!(
-                    order(hello.cursor) <= self.reached,
+                    self.was_in_plane(hello.cursor),
                     "{:?} is not in the data plane",
                     hello.cursor
                 );
