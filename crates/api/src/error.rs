@@ -173,14 +173,17 @@ pub(crate) fn excerpt(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{ApiError, excerpt};
     use crate::resource::Resource;
 
     #[test]
     fn the_body_is_neutrons() {
         let error = ApiError::not_found(Resource::Network, "n1").with_detail("d");
-        let body = r#"{"NeutronError":{"detail":"d","message":"Network n1 could not be found.","type":"NetworkNotFound"}}"#;
-        assert_eq!(error.body().to_string(), body);
+        let inner =
+            json!({"type": "NetworkNotFound", "message": "Network n1 could not be found.", "detail": "d"});
+        assert_eq!(error.body(), json!({"NeutronError": inner}));
         assert_eq!(error.status, 404);
     }
 

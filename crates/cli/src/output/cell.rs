@@ -38,20 +38,31 @@ fn entry(name: &str, value: &Value) -> String {
         "fixed_ips" => of("ip_address"),
         "allocation_pools" => format!("{}-{}", of("start"), of("end")),
         "host_routes" => format!("{} via {}", of("destination"), of("nexthop")),
+        "stations" => station(object),
+        "allowed_address_pairs" => format!("{} {}", of("ip_address"), of("mac_address"))
+            .trim_end()
+            .to_string(),
         "security_group_rules" => rule(object),
         _ => pairs(object),
     }
 }
 
+/// By key, in the order of keys.
 fn pairs(object: &Map<String, Value>) -> String {
-    let pair = |(key, value): (&String, &Value)| match value {
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(plain).collect();
-            format!("{key}={}", items.join(","))
-        }
-        other => format!("{key}={}", plain(other)),
-    };
-    object.iter().map(pair).collect::<Vec<_>>().join(" ")
+    let mut pairs: Vec<String> = object
+        .iter()
+        .map(|(key, value)| format!("{key}={}", plain(value)))
+        .collect();
+    pairs.sort();
+    pairs.join(" ")
+}
+
+/// A MAC, then addresses.
+fn station(object: &Map<String, Value>) -> String {
+    let addresses = object.get("ip_addresses").and_then(Value::as_array);
+    let addresses = addresses.into_iter().flatten();
+    let all = object.get("mac_address").into_iter().chain(addresses);
+    all.map(plain).collect::<Vec<_>>().join(" ")
 }
 
 /// A rule in one line, as one would say it.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anet_api::query::{Object, Query};
-use anet_api::resource::{Attributes, Operation, Requests, decode};
+use anet_api::resource::{Attributes, Operation, Requests, SecurityGroupRuleCreate, decode, request_one};
 use anet_api::{ApiError, Resource, Role};
 use serde_json::{Value, json};
 
@@ -175,6 +175,9 @@ fn answer(state: &mut State, method: &str, path: &str, body: &[u8]) -> Result<Va
             Ok(json!({collection.singular(): objects[at]}))
         }
         _ => {
+            if collection == Resource::SecurityGroupRule {
+                request_one::<SecurityGroupRuleCreate>(Role::Admin, body)?;
+            }
             let mut new = one(decode::decode(collection, Operation::Create, Role::Admin, body)?);
             let count = state.made.entry(collection).or_default();
             *count += 1;
