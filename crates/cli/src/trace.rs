@@ -141,7 +141,7 @@ fn write(session: &mut Session<'_>, trace: &Trace) -> Result<(), CliError> {
     }
     writeln!(session.out, "{}", output::line(&line))?;
     if let Some(suggestion) = &trace.suggestion {
-        writeln!(session.out, "to allow it: {}", output::line(suggestion))?;
+        writeln!(session.out, "try: {}", output::line(suggestion))?;
     }
     Ok(())
 }

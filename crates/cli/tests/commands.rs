@@ -274,7 +274,7 @@ h2, from tunnel from h1
   firewall_in  new connection    no rule allows it
   dropped
 dropped: firewall_ingress by port db1
-to allow it: anet security-group rule create db --ingress --protocol tcp --dst-port 80 --remote-ip 10.0.0.5
+try: anet security-group rule create db --ingress --protocol tcp --dst-port 80 --remote-ip 10.0.0.5
 ";
     assert_eq!((status, out.as_str(), errors.as_str()), (1, expected, ""));
     let request = json!({"port_id": "port-1", "destination": "10.0.0.6", "source": null, "protocol": "tcp",

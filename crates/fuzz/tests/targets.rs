@@ -36,6 +36,11 @@ fn connection_file() {
 }
 
 #[test]
+fn api() {
+    driver::run("api", targets::api::seeds(), targets::api::target);
+}
+
+#[test]
 fn segments() {
     driver::run("segments", targets::segments::seeds(), targets::segments::target);
 }

@@ -1,5 +1,6 @@
 //! The targets, and legal inputs to begin with.
 
+pub mod api;
 pub mod connection_file;
 pub mod control;
 pub mod parser;
