@@ -1,4 +1,5 @@
 //! Requests as strangers send them.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use anet_api::resource::{
     Operation, PortCreate, PortUpdate, SecurityGroupRuleCreate, SubnetCreate, decode, request, request_one,

@@ -1,4 +1,5 @@
 //! Lists: filters, fields, order and pages.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use anet_api::query::{Object, Query};
 use anet_api::{ApiError, Resource, Role};

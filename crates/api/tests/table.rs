@@ -1,4 +1,5 @@
 //! The table against itself, against requests, and against what objects look like.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};

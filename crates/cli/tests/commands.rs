@@ -1,4 +1,5 @@
 //! Commands against a controller of the test's own: what is asked of the API, and what people read.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod fake;
 

@@ -8,13 +8,22 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{self, CREATED, DESCRIPTION, ID, NAME, REVISION, UPDATED};
-use super::{Attributes, Operation, Request, Resource, typed};
+use super::{Attributes, Names, Operation, Request, Resource, typed};
 use crate::error::ApiError;
 
 /// Stations behind one endpoint.
 const STATIONS: usize = 256;
 /// VXLAN's port (RFC 7348).
 const VXLAN_PORT: i64 = 4789;
+
+pub(super) const NAMES: Names = Names {
+    singular: "foreign_endpoint",
+    plural: "foreign_endpoints",
+    path: "/anet/v1/foreign-endpoints",
+    title: "Foreign endpoint",
+    not_found: "ForeignEndpointNotFound",
+    in_use: "ForeignEndpointInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

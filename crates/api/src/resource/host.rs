@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind};
 use super::shared::{self, CREATED, DESCRIPTION, ID, REVISION, UPDATED};
-use super::{Attributes, Operation, Request, Resource};
+use super::{Attributes, Names, Operation, Request, Resource};
 use crate::error::ApiError;
 use crate::timestamp;
 
@@ -19,6 +19,15 @@ const fn only_changed(attribute: Attribute) -> Attribute {
         ..attribute
     }
 }
+
+pub(super) const NAMES: Names = Names {
+    singular: "host",
+    plural: "hosts",
+    path: "/anet/v1/hosts",
+    title: "Host",
+    not_found: "HostNotFound",
+    in_use: "HostInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

@@ -78,83 +78,16 @@ impl Resource {
     ];
 
     const fn names(self) -> Names {
-        const fn names(texts: [&'static str; 6]) -> Names {
-            let [singular, plural, path, title, not_found, in_use] = texts;
-            Names {
-                singular,
-                plural,
-                path,
-                title,
-                not_found,
-                in_use,
-            }
+        match self {
+            Resource::Project => project::NAMES,
+            Resource::Network => network::NAMES,
+            Resource::Subnet => subnet::NAMES,
+            Resource::Port => port::NAMES,
+            Resource::SecurityGroup => security_group::NAMES,
+            Resource::SecurityGroupRule => security_group_rule::NAMES,
+            Resource::Host => host::NAMES,
+            Resource::ForeignEndpoint => foreign_endpoint::NAMES,
         }
-        names(match self {
-            Resource::Project => [
-                "project",
-                "projects",
-                "/v2.0/projects",
-                "Project",
-                "ProjectNotFound",
-                "ProjectInUse",
-            ],
-            Resource::Network => [
-                "network",
-                "networks",
-                "/v2.0/networks",
-                "Network",
-                "NetworkNotFound",
-                "NetworkInUse",
-            ],
-            Resource::Subnet => [
-                "subnet",
-                "subnets",
-                "/v2.0/subnets",
-                "Subnet",
-                "SubnetNotFound",
-                "SubnetInUse",
-            ],
-            Resource::Port => [
-                "port",
-                "ports",
-                "/v2.0/ports",
-                "Port",
-                "PortNotFound",
-                "PortInUse",
-            ],
-            Resource::SecurityGroup => [
-                "security_group",
-                "security_groups",
-                "/v2.0/security-groups",
-                "Security group",
-                "SecurityGroupNotFound",
-                "SecurityGroupInUse",
-            ],
-            Resource::SecurityGroupRule => [
-                "security_group_rule",
-                "security_group_rules",
-                "/v2.0/security-group-rules",
-                "Security group rule",
-                "SecurityGroupRuleNotFound",
-                "SecurityGroupRuleInUse",
-            ],
-            Resource::Host => [
-                "host",
-                "hosts",
-                "/anet/v1/hosts",
-                "Host",
-                "HostNotFound",
-                "HostInUse",
-            ],
-            Resource::ForeignEndpoint => [
-                "foreign_endpoint",
-                "foreign_endpoints",
-                "/anet/v1/foreign-endpoints",
-                "Foreign endpoint",
-                "ForeignEndpointNotFound",
-                "ForeignEndpointInUse",
-            ],
-        })
     }
 
     /// The key around one object, such as `security_group`.

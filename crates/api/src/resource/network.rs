@@ -9,8 +9,17 @@ use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{
     self, ADMIN_STATE_UP, CREATED, DESCRIPTION, ID, NAME, PROJECT, REVISION, TAGS, TENANT, UPDATED,
 };
-use super::{Attributes, Operation, Request, Resource};
+use super::{Attributes, Names, Operation, Request, Resource};
 use crate::error::ApiError;
+
+pub(super) const NAMES: Names = Names {
+    singular: "network",
+    plural: "networks",
+    path: "/v2.0/networks",
+    title: "Network",
+    not_found: "NetworkNotFound",
+    in_use: "NetworkInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

@@ -13,8 +13,17 @@ use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{
     self, ADMIN_STATE_UP, CREATED, DESCRIPTION, ID, NAME, PROJECT, REVISION, TAGS, TENANT, TEXT, UPDATED,
 };
-use super::{Attributes, FixedIpRequest, Operation, Request, Resource, typed};
+use super::{Attributes, FixedIpRequest, Names, Operation, Request, Resource, typed};
 use crate::error::ApiError;
+
+pub(super) const NAMES: Names = Names {
+    singular: "port",
+    plural: "ports",
+    path: "/v2.0/ports",
+    title: "Port",
+    not_found: "PortNotFound",
+    in_use: "PortInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

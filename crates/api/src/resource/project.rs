@@ -5,8 +5,17 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind};
 use super::shared::{self, CREATED, DESCRIPTION, REVISION, TEXT, UPDATED};
-use super::{Attributes, Operation, Request, Resource};
+use super::{Attributes, Names, Operation, Request, Resource};
 use crate::error::ApiError;
+
+pub(super) const NAMES: Names = Names {
+    singular: "project",
+    plural: "projects",
+    path: "/v2.0/projects",
+    title: "Project",
+    not_found: "ProjectNotFound",
+    in_use: "ProjectInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     Attribute::fixed("id", Kind::Id, "id; one is made where none is given").set_by_admin(),

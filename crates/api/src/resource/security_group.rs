@@ -6,8 +6,17 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{self, CREATED, DESCRIPTION, ID, NAME, PROJECT, REVISION, TAGS, TENANT, UPDATED};
-use super::{Attributes, Operation, Request, Resource};
+use super::{Attributes, Names, Operation, Request, Resource};
 use crate::error::ApiError;
+
+pub(super) const NAMES: Names = Names {
+    singular: "security_group",
+    plural: "security_groups",
+    path: "/v2.0/security-groups",
+    title: "Security group",
+    not_found: "SecurityGroupNotFound",
+    in_use: "SecurityGroupInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

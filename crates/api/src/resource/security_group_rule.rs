@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{self, CREATED, DESCRIPTION, ID, PROJECT, REVISION, TAGS, TENANT, UPDATED};
-use super::{Attributes, Operation, ProtocolName, Request, Resource, protocol};
+use super::{Attributes, Names, Operation, ProtocolName, Request, Resource, protocol};
 use crate::error::ApiError;
 
 /// Ports, ICMP types and codes.
@@ -19,6 +19,15 @@ const fn only_made(attribute: Attribute) -> Attribute {
         ..attribute
     }
 }
+
+pub(super) const NAMES: Names = Names {
+    singular: "security_group_rule",
+    plural: "security_group_rules",
+    path: "/v2.0/security-group-rules",
+    title: "Security group rule",
+    not_found: "SecurityGroupRuleNotFound",
+    in_use: "SecurityGroupRuleInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,

@@ -10,13 +10,22 @@ use serde_json::{Map, Value, json};
 
 use super::attribute::{Attribute, Kind, Literal};
 use super::shared::{self, CREATED, DESCRIPTION, ID, NAME, PROJECT, REVISION, TAGS, TENANT, UPDATED};
-use super::{Attributes, Operation, Request, Resource, typed};
+use super::{Attributes, Names, Operation, Request, Resource, typed};
 use crate::error::ApiError;
 
 /// Allocation pools of one subnet.
 const POOLS: usize = 64;
 /// The one way in which IPv6 addresses are given.
 const STATEFUL: &str = "dhcpv6-stateful";
+
+pub(super) const NAMES: Names = Names {
+    singular: "subnet",
+    plural: "subnets",
+    path: "/v2.0/subnets",
+    title: "Subnet",
+    not_found: "SubnetNotFound",
+    in_use: "SubnetInUse",
+};
 
 pub(super) const ATTRIBUTES: &[Attribute] = &[
     ID,
