@@ -4,6 +4,9 @@
 //! objects the write changed, shows each gap, be it in the middle or at the end. Then everything is listed again, and what differs
 //! is taken in as one change.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anet_model::changeset::Change;

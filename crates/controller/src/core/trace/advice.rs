@@ -81,7 +81,7 @@ pub fn no_source(mirror: &Mirror, id: &PortId, port: &Port, destination: IpAddr)
     match subnet {
         Some(subnet) => format!("anet port set {id} --fixed-ip subnet={subnet}"),
         None => format!(
-            "the network has no {family} subnet: anet subnet create --network {} --cidr CIDR, then anet port set {id} --fixed-ip subnet=SUBNET",
+            "the network has no {family} subnet: anet subnet create NAME --network {} --subnet-range CIDR, then anet port set {id} --fixed-ip subnet=SUBNET",
             port.network
         ),
     }
@@ -165,7 +165,7 @@ fn reach(mirror: &Mirror, case: &Case<'_>) -> String {
     });
     match around {
         Some(subnet) => format!(
-            "nobody has {0}: anet port create --network {1} --fixed-ip subnet={subnet},ip-address={0}",
+            "nobody has {0}: anet port create NAME --network {1} --fixed-ip subnet={subnet},ip-address={0}",
             case.destination, case.network
         ),
         None => format!(
