@@ -83,7 +83,11 @@ impl Shared {
         let Some(keyed) = keyed else {
             return Ok(None);
         };
-        let kept = self.store.get(keyed.key.clone()).await.map_err(|error| of_store(&error))?;
+        let kept = self
+            .store
+            .get(keyed.key.clone())
+            .await
+            .map_err(|error| of_store(&error))?;
         kept.map(|kept| keyed.answer(&kept.value)).transpose()
     }
 
@@ -94,7 +98,11 @@ impl Shared {
         {
             return Ok(lease);
         }
-        let lease = self.store.grant(KEPT + LEASE_USED).await.map_err(|error| of_store(&error))?;
+        let lease = self
+            .store
+            .grant(KEPT + LEASE_USED)
+            .await
+            .map_err(|error| of_store(&error))?;
         *held = Some((lease.id, Instant::now()));
         Ok(lease.id)
     }
@@ -122,7 +130,10 @@ impl Shared {
             }
             tokio::time::sleep(Duration::from_millis(20 << send)).await;
         }
-        Err(unknown.map_or_else(|| ApiError::unavailable("The store does not answer: try again."), |error| of_store(&error)))
+        Err(unknown.map_or_else(
+            || ApiError::unavailable("The store does not answer: try again."),
+            |error| of_store(&error),
+        ))
     }
 
     async fn holds(&self, witness: Option<&Witness>) -> Result<bool, ApiError> {
@@ -131,7 +142,11 @@ impl Shared {
             Some(Witness::Deleted(key)) => (key, None),
             None => return Ok(false),
         };
-        let found = self.store.get(key.clone()).await.map_err(|error| of_store(&error))?;
+        let found = self
+            .store
+            .get(key.clone())
+            .await
+            .map_err(|error| of_store(&error))?;
         Ok(found.as_ref().map(|found| &found.value) == expected)
     }
 
@@ -141,7 +156,10 @@ impl Shared {
         self.catch_up().await?;
         let (cluster, revision) = {
             let state = self.state();
-            (state.mirror().cluster().clone(), state.mirror().cluster_revision())
+            (
+                state.mirror().cluster().clone(),
+                state.mirror().cluster_revision(),
+            )
         };
         if cluster.incarnation > above {
             return Ok(true);
@@ -149,7 +167,11 @@ impl Shared {
         let Some(transaction) = mint(cluster, revision, above) else {
             return Ok(false);
         };
-        let answer = self.store.transact(transaction).await.map_err(|error| of_store(&error))?;
+        let answer = self
+            .store
+            .transact(transaction)
+            .await
+            .map_err(|error| of_store(&error))?;
         self.reach(answer.revision).await?;
         Ok(answer.succeeded())
     }
@@ -164,6 +186,9 @@ fn mint(mut cluster: crate::core::mirror::Cluster, revision: Revision, above: u6
         Transaction::new()
             .when(Compare::ModRevision(key.clone(), revision))
             .then(Operation::put(key, value))
-            .then(Operation::put(crate::core::keys::COUNTER, crate::core::mirror::counter_value(0))),
+            .then(Operation::put(
+                crate::core::keys::COUNTER,
+                crate::core::mirror::counter_value(0),
+            )),
     )
 }

@@ -86,7 +86,10 @@ impl Configuration {
         };
         let lease_s = options.lease_s.unwrap_or(86_400);
         if lease_s < anet_model::limits::LEASE_SECONDS_MINIMUM {
-            let text = format!("--lease-s {lease_s}: expected {} seconds or more", anet_model::limits::LEASE_SECONDS_MINIMUM);
+            let text = format!(
+                "--lease-s {lease_s}: expected {} seconds or more",
+                anet_model::limits::LEASE_SECONDS_MINIMUM
+            );
             return Err(StartError::Setting(text));
         }
         Ok(Self {
@@ -101,7 +104,10 @@ impl Configuration {
 
     /// The API's address for clients.
     pub fn url(&self) -> String {
-        format!("https://{}", authority(&self.advertise[0], self.listen_api.port()))
+        format!(
+            "https://{}",
+            authority(&self.advertise[0], self.listen_api.port())
+        )
     }
 
     /// The API's addresses for agents that join.
@@ -112,7 +118,10 @@ impl Configuration {
 
     /// The addresses of the hosts' streams.
     pub fn streams(&self) -> Vec<String> {
-        self.advertise.iter().map(|name| authority(name, self.listen_hosts.port())).collect()
+        self.advertise
+            .iter()
+            .map(|name| authority(name, self.listen_hosts.port()))
+            .collect()
     }
 
     /// Names that its certificate has to have.
@@ -143,9 +152,19 @@ fn authority(name: &str, port: u16) -> String {
 }
 
 fn vni_range(text: &str) -> Result<(Vni, Vni), StartError> {
-    let wrong = || StartError::Setting(format!("--vni-range `{text}`: expected FIRST-LAST within 1-16777215, as 1000-1999"));
+    let wrong = || {
+        StartError::Setting(format!(
+            "--vni-range `{text}`: expected FIRST-LAST within 1-16777215, as 1000-1999"
+        ))
+    };
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
-    let vni = |text: &str| text.trim().parse().ok().filter(|vni| *vni > 0).and_then(|vni| Vni::new(vni).ok());
+    let vni = |text: &str| {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|vni| *vni > 0)
+            .and_then(|vni| Vni::new(vni).ok())
+    };
     match (vni(first), vni(last)) {
         (Some(first), Some(last)) if first <= last => Ok((first, last)),
         _ => Err(wrong()),
@@ -158,13 +177,17 @@ mod tests {
 
     #[test]
     fn the_command_line_stands_before_the_file() {
-        let file: Options = toml::from_str("listen_api = \"192.0.2.1:1\"\nadvertise = [\"a\"]\nlease_s = 600\n").unwrap();
+        let file: Options =
+            toml::from_str("listen_api = \"192.0.2.1:1\"\nadvertise = [\"a\"]\nlease_s = 600\n").unwrap();
         let line = Options {
             advertise: vec!["2001:db8::1".to_owned()],
             ..Options::default()
         };
         let set = Configuration::new("data".into(), line.or(file)).unwrap();
-        assert_eq!((set.url().as_str(), set.lease_s), ("https://[2001:db8::1]:1", 600));
+        assert_eq!(
+            (set.url().as_str(), set.lease_s),
+            ("https://[2001:db8::1]:1", 600)
+        );
         assert_eq!(set.streams(), ["[2001:db8::1]:9697"]);
         assert!(toml::from_str::<Options>("listen = 1").is_err());
     }

@@ -51,7 +51,10 @@ pub enum StartError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address} for {what}: {source}{}", port_hint(source, option))]
+    #[error(
+        "cannot listen on {address} for {what}: {source}{}",
+        port_hint(source, option)
+    )]
     Listen {
         /// Where.
         address: SocketAddr,
@@ -63,7 +66,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The hosts' streams cannot be listened for.
-    #[error("the hosts' streams: {error}; if another program has the port, stop it or choose another one with --listen-hosts")]
+    #[error(
+        "the hosts' streams: {error}; if another program has the port, stop it or choose another one with --listen-hosts"
+    )]
     Streams {
         /// Why.
         error: BusError,
@@ -103,9 +108,15 @@ fn hint(source: &io::Error) -> &'static str {
 
 fn port_hint(source: &io::Error, option: &str) -> String {
     match source.kind() {
-        io::ErrorKind::AddrInUse => format!(": another program has the port: stop it, or choose another one with {option}"),
-        io::ErrorKind::AddrNotAvailable => format!(": this machine has no such address: choose one of its own with {option}"),
-        io::ErrorKind::PermissionDenied => format!(": ports below 1024 need a right of their own: choose a higher one with {option}"),
+        io::ErrorKind::AddrInUse => {
+            format!(": another program has the port: stop it, or choose another one with {option}")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!(": this machine has no such address: choose one of its own with {option}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(": ports below 1024 need a right of their own: choose a higher one with {option}")
+        }
         _ => String::new(),
     }
 }

@@ -84,7 +84,10 @@ pub async fn follow(shared: &Shared, loaded: Revision) -> StartError {
 }
 
 async fn watch(shared: &Shared, from: Revision) -> Result<(), End> {
-    let mut watcher = shared.store.watch(WatchRequest::new(keys::watched(), from + 1)).await?;
+    let mut watcher = shared
+        .store
+        .watch(WatchRequest::new(keys::watched(), from + 1))
+        .await?;
     let mut check = tokio::time::interval(CHECK);
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut missing = None;
@@ -121,7 +124,10 @@ async fn look(shared: &Shared, watcher: &mut dyn Watcher, missing: &mut Option<R
         return Ok(());
     }
     if missing.is_some_and(|missing| known < missing) {
-        shared.tell(EventKind::WatchRepaired, "the store's watch lost its last change; all was read anew");
+        shared.tell(
+            EventKind::WatchRepaired,
+            "the store's watch lost its last change; all was read anew",
+        );
         return Err(End::Again);
     }
     *missing = Some(counter);

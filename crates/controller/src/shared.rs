@@ -100,7 +100,8 @@ impl Shared {
         }
         let revision = state.mirror().revision();
         drop(state);
-        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        self.revision
+            .send_if_modified(|known| std::mem::replace(known, revision) != revision);
         result
     }
 
@@ -117,13 +118,18 @@ impl Shared {
             return Ok(());
         }
         let soon = Duration::from_millis(300);
-        if tokio::time::timeout(soon, known.wait_for(|known| *known >= revision)).await.is_ok() {
+        if tokio::time::timeout(soon, known.wait_for(|known| *known >= revision))
+            .await
+            .is_ok()
+        {
             return Ok(());
         }
         self.behind.notify_one();
         match tokio::time::timeout(CATCH_UP, known.wait_for(|known| *known >= revision)).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(ApiError::unavailable("The controller does not keep up with its store: try again.")),
+            Err(_) => Err(ApiError::unavailable(
+                "The controller does not keep up with its store: try again.",
+            )),
         }
     }
 

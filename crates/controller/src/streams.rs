@@ -11,9 +11,7 @@ use anet_cluster::trust::Signer;
 use anet_model::changeset::Changeset;
 use anet_model::intent::HostId;
 use anet_wire::codec::{decode_agent_message, encode_controller_message, encode_signed_changeset};
-use anet_wire::session::{
-    AgentHello, AgentMessage, CHANGESET_PURPOSE, ControllerMessage, SignedChangeset,
-};
+use anet_wire::session::{AgentHello, AgentMessage, CHANGESET_PURPOSE, ControllerMessage, SignedChangeset};
 use tokio::sync::mpsc;
 
 use crate::core::events::EventKind;
@@ -46,7 +44,9 @@ impl Streams {
 
     /// Sends, if the stream is open.
     fn send(&self, connection: Connection, message: Bytes) -> Result<(), SendError> {
-        self.senders().get(&connection).map_or(Ok(()), |sender| sender.try_send(message))
+        self.senders()
+            .get(&connection)
+            .map_or(Ok(()), |sender| sender.try_send(message))
     }
 
     fn remove(&self, connection: Connection) -> Option<Sender> {
@@ -67,7 +67,10 @@ pub async fn accept(shared: Arc<Shared>, streams: Arc<Streams>, mut server: Serv
                 // A connection that just breaks is nothing to tell of.
                 if pause_is_over && !matches!(error, BusError::Lost { .. } | BusError::Timeout { .. }) {
                     told = Some(Instant::now());
-                    shared.tell(EventKind::Refused, format!("a stream from {address} was refused: {error}"));
+                    shared.tell(
+                        EventKind::Refused,
+                        format!("a stream from {address} was refused: {error}"),
+                    );
                 }
             }
         }
@@ -118,7 +121,10 @@ async fn listen(shared: &Shared, connection: Connection, receiver: &mut Receiver
         match decode_agent_message(&bytes) {
             Ok(message) => shared.act(|state, now| (state.message(connection, message, now), ())),
             Err(error) => {
-                shared.tell(EventKind::Refused, format!("an agent's message cannot be read, its stream is closed: {error}"));
+                shared.tell(
+                    EventKind::Refused,
+                    format!("an agent's message cannot be read, its stream is closed: {error}"),
+                );
                 return;
             }
         }
@@ -135,19 +141,24 @@ pub async fn carry_out(
     while let Some(effect) = effects.recv().await {
         match effect {
             Effect::Send(connection, message) => send(&streams, connection, &message),
-            Effect::Changeset(connection, host, changeset) => {
-                match sealed(&signer, host, changeset) {
-                    Ok(message) => send(&streams, connection, &message),
-                    Err(error) => {
-                        shared.tell(EventKind::Refused, format!("a changeset cannot be signed: {error}"));
-                        close(&streams, connection, "a changeset cannot be signed");
-                    }
+            Effect::Changeset(connection, host, changeset) => match sealed(&signer, host, changeset) {
+                Ok(message) => send(&streams, connection, &message),
+                Err(error) => {
+                    shared.tell(
+                        EventKind::Refused,
+                        format!("a changeset cannot be signed: {error}"),
+                    );
+                    close(&streams, connection, "a changeset cannot be signed");
                 }
-            }
+            },
             Effect::Close(connection) => close(&streams, connection, "farewell"),
             Effect::Mint { above } => mint(shared.clone(), above),
             Effect::Traced { id, answer } => {
-                let waiting = shared.traces.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                let waiting = shared
+                    .traces
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&id);
                 if let Some(waiting) = waiting {
                     // Whoever asked may have gone.
                     let _ = waiting.send(answer);
@@ -157,9 +168,15 @@ pub async fn carry_out(
     }
 }
 
-fn sealed(signer: &Signer, host: HostId, changeset: Changeset) -> Result<ControllerMessage, anet_cluster::trust::TrustError> {
+fn sealed(
+    signer: &Signer,
+    host: HostId,
+    changeset: Changeset,
+) -> Result<ControllerMessage, anet_cluster::trust::TrustError> {
     let payload = encode_signed_changeset(&SignedChangeset { host, changeset });
-    signer.seal(CHANGESET_PURPOSE, &payload).map(ControllerMessage::Changeset)
+    signer
+        .seal(CHANGESET_PURPOSE, &payload)
+        .map(ControllerMessage::Changeset)
 }
 
 fn send(streams: &Streams, connection: Connection, message: &ControllerMessage) {
@@ -185,6 +202,9 @@ fn mint(shared: Arc<Shared>, above: u64) {
             }
             tokio::time::sleep(Duration::from_millis(100 * (attempt + 1))).await;
         }
-        shared.tell(EventKind::Refused, "a higher incarnation could not be written: hosts that are ahead of the store wait");
+        shared.tell(
+            EventKind::Refused,
+            "a higher incarnation could not be written: hosts that are ahead of the store wait",
+        );
     });
 }

@@ -92,7 +92,9 @@ pub fn add(path: &Path, grant: Grant) -> Result<String, StartError> {
 /// 192 random bits, in hexadecimal.
 pub fn draw() -> Result<String, StartError> {
     let mut bytes = [0; 24];
-    OsRng.try_fill_bytes(&mut bytes).map_err(|error| StartError::Setting(format!("no random numbers: {error}")))?;
+    OsRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| StartError::Setting(format!("no random numbers: {error}")))?;
     Ok(hex(&bytes))
 }
 

@@ -38,7 +38,8 @@ pub fn init(
     };
     folder.create()?;
     let authority = Authority::create(folder.path(), &cluster, SystemTime::now())?;
-    let settings = toml::to_string(&options).map_err(|error| StartError::content(&folder.configuration(), error))?;
+    let settings =
+        toml::to_string(&options).map_err(|error| StartError::content(&folder.configuration(), error))?;
     files::write(&folder.configuration(), &settings)?;
     fill(folder, cluster)?;
     let admin = project_id()?;
@@ -114,7 +115,10 @@ fn first_project() -> Result<anet_store::Transaction, StartError> {
         admin: true,
     };
     let wrong = |error: &dyn std::fmt::Display| StartError::Setting(error.to_string());
-    let now_s = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now_s = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let vni = Vni::new(1).map_err(|error| wrong(&error))?;
     let mut draw = Draw {
         random: &mut rand::random::<u64>,

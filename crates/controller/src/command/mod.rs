@@ -74,7 +74,12 @@ struct Token {
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let done = match Line::parse().command {
-        Command::Init(init) => init::init(&Folder::new(&init.data), init.cluster, init.client_config, init.options),
+        Command::Init(init) => init::init(
+            &Folder::new(&init.data),
+            init.cluster,
+            init.client_config,
+            init.options,
+        ),
         Command::Run(run) => started(run),
         Command::Token(token) => token::make(&Folder::new(token.data), token.project.as_deref(), &token.role),
     };
@@ -97,5 +102,8 @@ fn started(run: Run) -> Result<(), StartError> {
         None if folder.configuration().exists() => Options::of_file(&folder.configuration())?,
         None => Options::default(),
     };
-    run::run(crate::configuration::Configuration::new(run.data, run.options.or(file))?)
+    run::run(crate::configuration::Configuration::new(
+        run.data,
+        run.options.or(file),
+    )?)
 }

@@ -22,7 +22,10 @@ use crate::tokens::Tokens;
 
 /// Runs until it is told to end.
 pub fn run(configuration: Configuration) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| StartError::Setting(format!("no runtime: {error}")))?;
     let ended = runtime.block_on(serve_all(configuration));
     // Readings that are under way are not waited for.
@@ -44,7 +47,12 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     let (shared, effects) = Shared::new(store, configuration, tokens, authority);
     let loaded = follow::load(&shared).await?;
     let streams = Arc::new(Streams::default());
-    tokio::spawn(carry_out(shared.clone(), streams.clone(), Signer::new(&credentials), effects));
+    tokio::spawn(carry_out(
+        shared.clone(),
+        streams.clone(),
+        Signer::new(&credentials),
+        effects,
+    ));
     tokio::spawn(accept(shared.clone(), streams, server));
     tokio::spawn(serve(shared.clone(), listener, tls));
     println!(
@@ -67,17 +75,23 @@ fn credentials(authority: &Authority, configuration: &Configuration) -> Result<C
 
 async fn listen(configuration: &Configuration) -> Result<TcpListener, StartError> {
     let address = configuration.listen_api;
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen {
-        address,
-        what: "the API",
-        option: "--listen-api",
-        source,
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen {
+            address,
+            what: "the API",
+            option: "--listen-api",
+            source,
+        })
 }
 
 async fn told_to_end() -> Result<(), StartError> {
-    let handler = |kind| signal(kind).map_err(|error| StartError::Setting(format!("no signal handler: {error}")));
-    let (mut terminate, mut interrupt) = (handler(SignalKind::terminate())?, handler(SignalKind::interrupt())?);
+    let handler =
+        |kind| signal(kind).map_err(|error| StartError::Setting(format!("no signal handler: {error}")));
+    let (mut terminate, mut interrupt) = (
+        handler(SignalKind::terminate())?,
+        handler(SignalKind::interrupt())?,
+    );
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

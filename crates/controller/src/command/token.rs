@@ -11,7 +11,8 @@ pub fn make(folder: &Folder, project: Option<&str>, role: &str) -> Result<(), St
     if !folder.tokens().exists() {
         return Err(StartError::NotMade(folder.path().to_owned()));
     }
-    let project = project.map(|id| ProjectId::new(id).map_err(|error| StartError::Setting(format!("--project: {error}"))));
+    let project = project
+        .map(|id| ProjectId::new(id).map_err(|error| StartError::Setting(format!("--project: {error}"))));
     let project = project.transpose()?;
     if project.is_none() && role != ADMIN {
         return Err(StartError::Setting("a member's token needs --project".to_owned()));

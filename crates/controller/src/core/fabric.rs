@@ -124,10 +124,11 @@ impl Fabric {
         if incarnation != self.incarnation {
             let first = self.incarnation == 0;
             self.incarnation = incarnation;
+            // At the first reading nobody is connected, and what every host has is what its agent will say.
             if !first {
                 self.each_session(now, &mut effects, |session, view| session.began_anew(view));
-                return effects;
             }
+            return effects;
         }
         for (host, changes) in changes {
             let Some(view) = view(&self.mirror, &host) else {

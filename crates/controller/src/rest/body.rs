@@ -12,20 +12,28 @@ pub const BODY_MAXIMUM: usize = 1024 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// Reads a body.
-pub async fn read(headers: &HeaderMap, body: Incoming) -> Result<Vec<u8>, ApiError> {
-    let told = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > BODY_MAXIMUM as u64) {
-        return Err(too_large());
+/// The largest body of somebody who is not known yet.
+pub const STRANGERS_MAXIMUM: usize = 64 * 1024;
+
+/// Reads a body of at most so many bytes.
+pub async fn read(headers: &HeaderMap, body: Incoming, maximum: usize) -> Result<Vec<u8>, ApiError> {
+    let told = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if told.is_some_and(|length| length > maximum as u64) {
+        return Err(too_large(maximum));
     }
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
         let text = "A compressed body is not accepted: send it as it is.";
         return Err(ApiError::new(415, "HTTPUnsupportedMediaType", text));
     }
-    let all = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_MAXIMUM).collect()).await;
+    let all = tokio::time::timeout(BODY_TIME, Limited::new(body, maximum).collect()).await;
     match all {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(maximum)),
         Ok(Err(error)) => Err(ApiError::bad_request(format!("The body broke off: {error}."))),
         Err(_) => {
             let text = format!("The body took longer than {} s.", BODY_TIME.as_secs());
@@ -34,6 +42,8 @@ pub async fn read(headers: &HeaderMap, body: Incoming) -> Result<Vec<u8>, ApiErr
     }
 }
 
-fn too_large() -> ApiError {
-    ApiError::too_large(format!("The body is larger than {BODY_MAXIMUM} bytes: ask for fewer objects at once."))
+fn too_large(maximum: usize) -> ApiError {
+    ApiError::too_large(format!(
+        "The body is larger than {maximum} bytes: ask for fewer objects at once."
+    ))
 }

@@ -57,7 +57,8 @@ fn shown(status: u16, body: &impl Serialize) -> Outcome {
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = anet_api::json::parse(body)?;
-    serde_json::from_value(value).map_err(|error| ApiError::bad_request(format!("The body is not as expected: {error}.")))
+    serde_json::from_value(value)
+        .map_err(|error| ApiError::bad_request(format!("The body is not as expected: {error}.")))
 }
 
 async fn health(shared: &Shared) -> Outcome {
@@ -68,7 +69,9 @@ async fn health(shared: &Shared) -> Outcome {
 fn events(shared: &Shared, query: &str) -> Outcome {
     let (mut after, mut limit) = (0, tell::EVENTS_MAXIMUM);
     for (name, value) in query.split('&').filter_map(|part| part.split_once('=')) {
-        let number: u64 = value.parse().map_err(|_| ApiError::invalid(name, "expected a whole number"))?;
+        let number: u64 = value
+            .parse()
+            .map_err(|_| ApiError::invalid(name, "expected a whole number"))?;
         match name {
             "after" => after = number,
             "limit" => limit = usize::try_from(number).unwrap_or(usize::MAX),
@@ -109,7 +112,10 @@ async fn ask(shared: &Shared, host: &HostId, request: HostTraceRequest) -> Resul
     traces().remove(&id);
     match answer {
         Ok(Ok(answer)) => answer,
-        _ => Err(format!("host {host} did not answer within {} s: look at its agent and switch", TRACE.as_secs())),
+        _ => Err(format!(
+            "host {host} did not answer within {} s: look at its agent and switch",
+            TRACE.as_secs()
+        )),
     }
 }
 
@@ -124,7 +130,8 @@ async fn make_token(shared: &Shared, asking: &Asking) -> Outcome {
     let mut expires_at = 0;
     shared
         .write(None, |state, draw| {
-            let (proposal, ends) = join::admit_token(state.mirror(), &hash, host.clone(), request.valid_for_s, draw)?;
+            let (proposal, ends) =
+                join::admit_token(state.mirror(), &hash, host.clone(), request.valid_for_s, draw)?;
             expires_at = ends;
             Ok(proposal)
         })
@@ -156,16 +163,26 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
         machine: request.machine,
     };
     let token = token(shared, &joining).await.inspect_err(|error| {
-        shared.tell(EventKind::Refused, format!("host {host} wanted to join: {}", error.message));
+        shared.tell(
+            EventKind::Refused,
+            format!("host {host} wanted to join: {}", error.message),
+        );
     })?;
-    let joined = shared.write(None, |state, draw| join::admit(state.mirror(), &joining, &token, draw)).await;
+    let joined = shared
+        .write(None, |state, draw| {
+            join::admit(state.mirror(), &joining, &token, draw)
+        })
+        .await;
     if let Err(error) = joined {
         // Somebody else may have used it in the same moment.
         let error = match self::token(shared, &joining).await {
             Err(used) if error.status == 503 => used,
             _ => error,
         };
-        shared.tell(EventKind::Refused, format!("host {host} wanted to join: {}", error.message));
+        shared.tell(
+            EventKind::Refused,
+            format!("host {host} wanted to join: {}", error.message),
+        );
         return Err(error);
     }
     let now = shared.now();
@@ -183,7 +200,9 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
 
 fn sign(shared: &Shared, host: &HostId, request: &str) -> Result<Certificate, ApiError> {
     let (name, now) = (host.as_str(), SystemTime::now());
-    let signed = shared.authority.sign_request(request, Role::Host, name, Names::none(), now, VALIDITY);
+    let signed = shared
+        .authority
+        .sign_request(request, Role::Host, name, Names::none(), now, VALIDITY);
     signed.map_err(|error| ApiError::invalid("csr", error))
 }
 
@@ -194,6 +213,9 @@ async fn token(shared: &Shared, joining: &Joining) -> Result<JoinToken, ApiError
         return record::decode("a join token", &token.value).map_err(internal);
     }
     let used = get(keys::used_token(&joining.hash)).await?;
-    let used: Option<UsedToken> = used.map(|used| record::decode("a used token", &used.value)).transpose().map_err(internal)?;
+    let used: Option<UsedToken> = used
+        .map(|used| record::decode("a used token", &used.value))
+        .transpose()
+        .map_err(internal)?;
     Err(join::refuse_token(used.as_ref()))
 }

@@ -21,20 +21,32 @@ pub fn all(state: &Fabric, resource: Resource, caller: &Caller) -> Vec<Object> {
             mine.map(|(id, project)| project_to_json(id, project)).collect()
         }
         Resource::Network => {
-            let mine = intent.networks.iter().filter(|(_, network)| caller.sees(&network.project));
-            mine.map(|(id, network)| network::show(mirror, id, network)).collect()
+            let mine = intent
+                .networks
+                .iter()
+                .filter(|(_, network)| caller.sees(&network.project));
+            mine.map(|(id, network)| network::show(mirror, id, network))
+                .collect()
         }
         Resource::Subnet => {
-            let mine = intent.subnets.iter().filter(|(_, subnet)| caller.sees(&subnet.project));
+            let mine = intent
+                .subnets
+                .iter()
+                .filter(|(_, subnet)| caller.sees(&subnet.project));
             mine.map(|(id, subnet)| subnet_to_json(id, subnet)).collect()
         }
         Resource::Port => {
             let mine = intent.ports.iter().filter(|(_, port)| caller.sees(&port.project));
-            mine.map(|(id, port)| port_to_json(id, port, state.port_status(id))).collect()
+            mine.map(|(id, port)| port_to_json(id, port, state.port_status(id)))
+                .collect()
         }
         Resource::SecurityGroup => {
-            let mine = intent.security_groups.iter().filter(|(_, group)| caller.sees(&group.project));
-            mine.map(|(id, group)| security_group::show(mirror, id, group)).collect()
+            let mine = intent
+                .security_groups
+                .iter()
+                .filter(|(_, group)| caller.sees(&group.project));
+            mine.map(|(id, group)| security_group::show(mirror, id, group))
+                .collect()
         }
         Resource::SecurityGroupRule => {
             let mine = intent.rules.iter().filter(|(_, rule)| caller.sees(&rule.project));
@@ -42,14 +54,19 @@ pub fn all(state: &Fabric, resource: Resource, caller: &Caller) -> Vec<Object> {
         }
         Resource::Host => {
             let all = intent.hosts.iter().filter(|_| caller.admin);
-            all.map(|(id, host)| host_to_json(id, host, &state.observed(id))).collect()
+            all.map(|(id, host)| host_to_json(id, host, &state.observed(id)))
+                .collect()
         }
         Resource::ForeignEndpoint => {
             let all = intent.foreign_endpoints.iter().filter(|_| caller.admin);
-            all.map(|(id, endpoint)| foreign_endpoint_to_json(id, endpoint)).collect()
+            all.map(|(id, endpoint)| foreign_endpoint_to_json(id, endpoint))
+                .collect()
         }
     };
-    objects.into_iter().map(|object| visible(resource, caller.role(), object)).collect()
+    objects
+        .into_iter()
+        .map(|object| visible(resource, caller.role(), object))
+        .collect()
 }
 
 /// One object that the caller may see.
@@ -57,7 +74,11 @@ pub fn one(state: &Fabric, resource: Resource, id: &str, caller: &Caller) -> Res
     let mirror = state.mirror();
     let object = match resource {
         Resource::Project => {
-            let found = mirror.intent().projects.iter().find(|(known, _)| known.as_str() == id);
+            let found = mirror
+                .intent()
+                .projects
+                .iter()
+                .find(|(known, _)| known.as_str() == id);
             let (id, project) = found
                 .filter(|(id, _)| caller.sees(id))
                 .ok_or_else(|| ApiError::not_found(resource, id))?;

@@ -78,7 +78,11 @@ fn reply(status: u16, body: &Value) -> Reply {
 async fn route(shared: &Shared, request: Request<Incoming>) -> Outcome {
     let (head, incoming) = request.into_parts();
     let text = head.uri.path().to_owned();
-    let path: Vec<String> = text.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let path: Vec<String> = text
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect();
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let base = format!("{}{}", shared.configuration.url(), text.trim_end_matches('/'));
     if let Some(document) = versions::document(shared, &parts) {
@@ -88,19 +92,21 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Outcome {
         };
     }
     if parts == ["anet", "v1", "join"] {
-        let body = body::read(&head.headers, incoming).await?;
+        let body = body::read(&head.headers, incoming, body::STRANGERS_MAXIMUM).await?;
         return match head.method {
             Method::POST => fabric::join(shared, &body).await,
             other => Err(ApiError::method_not_allowed(other.as_str(), &text)),
         };
     }
     let caller = caller(shared, &head.headers)?;
-    let body = body::read(&head.headers, incoming).await?;
+    let body = body::read(&head.headers, incoming, body::BODY_MAXIMUM).await?;
     let key = head.headers.get("idempotency-key");
     let key = key.map(|key| key.to_str().unwrap_or_default());
     let asking = Asking {
         keyed: key
-            .filter(|_| head.method == Method::POST || head.method == Method::PUT || head.method == Method::DELETE)
+            .filter(|_| {
+                head.method == Method::POST || head.method == Method::PUT || head.method == Method::DELETE
+            })
             .map(|key| keyed(&caller, key, head.method.as_str(), &text, &body))
             .transpose()?,
         caller,
@@ -111,8 +117,12 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Outcome {
         base,
     };
     match parts.as_slice() {
-        ["v2.0", collection] => neutron::collection(shared, find(collection, "/v2.0/", &text)?, &asking).await,
-        ["v2.0", collection, id] => neutron::one(shared, find(collection, "/v2.0/", &text)?, id, &asking).await,
+        ["v2.0", collection] => {
+            neutron::collection(shared, find(collection, "/v2.0/", &text)?, &asking).await
+        }
+        ["v2.0", collection, id] => {
+            neutron::one(shared, find(collection, "/v2.0/", &text)?, id, &asking).await
+        }
         ["anet", "v1", rest @ ..] => match (find(rest.first().unwrap_or(&""), "/anet/v1/", &text), rest) {
             (Ok(resource), [_]) => neutron::collection(shared, resource, &asking).await,
             (Ok(resource), [_, id]) => neutron::one(shared, resource, id, &asking).await,

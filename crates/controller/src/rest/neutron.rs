@@ -51,7 +51,10 @@ fn made<C: Request, U>(asking: &Asking) -> Result<Asked<C, U>, ApiError> {
 }
 
 fn changed<C, U: Request>(id: &str, asking: &Asking) -> Result<Asked<C, U>, ApiError> {
-    Ok(Asked::Update(id.to_owned(), request_one(asking.caller.role(), &asking.body)?))
+    Ok(Asked::Update(
+        id.to_owned(),
+        request_one(asking.caller.role(), &asking.body)?,
+    ))
 }
 
 async fn write(
@@ -81,7 +84,13 @@ async fn create(shared: &Shared, resource: Resource, asking: &Asking) -> Outcome
         Resource::Port => {
             let asked = made(asking)?;
             write(shared, asking, |state, draw| {
-                port::admit(state.mirror(), caller, asked.clone(), &|id| state.port_status(id), draw)
+                port::admit(
+                    state.mirror(),
+                    caller,
+                    asked.clone(),
+                    &|id| state.port_status(id),
+                    draw,
+                )
             })
             .await
         }
@@ -111,17 +120,31 @@ async fn update(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
         Resource::Port => {
             let asked = changed(id, asking)?;
             write(shared, asking, |state, draw| {
-                port::admit(state.mirror(), caller, asked.clone(), &|id| state.port_status(id), draw)
+                port::admit(
+                    state.mirror(),
+                    caller,
+                    asked.clone(),
+                    &|id| state.port_status(id),
+                    draw,
+                )
             })
             .await
         }
         Resource::SecurityGroup => update!(security_group),
-        Resource::SecurityGroupRule => Err(not_allowed(asking).with_detail("a rule never changes: delete it and make another one")),
+        Resource::SecurityGroupRule => {
+            Err(not_allowed(asking).with_detail("a rule never changes: delete it and make another one"))
+        }
         Resource::ForeignEndpoint => update!(foreign_endpoint),
         Resource::Host => {
             let asked = changed(id, asking)?;
             write(shared, asking, |state, draw| {
-                host::admit(state.mirror(), caller, asked.clone(), &|id| state.observed(id), draw)
+                host::admit(
+                    state.mirror(),
+                    caller,
+                    asked.clone(),
+                    &|id| state.observed(id),
+                    draw,
+                )
             })
             .await
         }
@@ -137,10 +160,22 @@ async fn delete(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
             Resource::Project => project::admit(mirror, caller, Asked::Delete(id()), draw),
             Resource::Network => network::admit(mirror, caller, Asked::Delete(id()), draw),
             Resource::Subnet => subnet::admit(mirror, caller, Asked::Delete(id()), draw),
-            Resource::Port => port::admit(mirror, caller, Asked::Delete(id()), &|id| state.port_status(id), draw),
+            Resource::Port => port::admit(
+                mirror,
+                caller,
+                Asked::Delete(id()),
+                &|id| state.port_status(id),
+                draw,
+            ),
             Resource::SecurityGroup => security_group::admit(mirror, caller, Asked::Delete(id()), draw),
             Resource::SecurityGroupRule => rule::admit(mirror, caller, Asked::Delete(id()), draw),
-            Resource::Host => host::admit(mirror, caller, Asked::Delete(id()), &|id| state.observed(id), draw),
+            Resource::Host => host::admit(
+                mirror,
+                caller,
+                Asked::Delete(id()),
+                &|id| state.observed(id),
+                draw,
+            ),
             Resource::ForeignEndpoint => foreign_endpoint::admit(mirror, caller, Asked::Delete(id()), draw),
         }
     })

@@ -44,7 +44,12 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, tls: Arc<ServerCo
     }
 }
 
-async fn connection(shared: Arc<Shared>, socket: TcpStream, acceptor: TlsAcceptor, place: OwnedSemaphorePermit) {
+async fn connection(
+    shared: Arc<Shared>,
+    socket: TcpStream,
+    acceptor: TlsAcceptor,
+    place: OwnedSemaphorePermit,
+) {
     // Without it, small answers wait for the other side's acknowledgement.
     let _ = socket.set_nodelay(true);
     let Ok(Ok(secured)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await else {
@@ -55,7 +60,10 @@ async fn connection(shared: Arc<Shared>, socket: TcpStream, acceptor: TlsAccepto
         async move { Ok::<_, Infallible>(answer(shared, request).await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_MAXIMUM);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_MAXIMUM);
     // What a client broke off is no news.
     let _ = builder.serve_connection(TokioIo::new(secured), service).await;
     drop(place);

@@ -35,7 +35,9 @@ fn event(event: &events::Event) -> Event {
 const fn severity(kind: EventKind) -> Severity {
     match kind {
         EventKind::HostConnected | EventKind::HostJoined | EventKind::HostRecovered => Severity::Info,
-        EventKind::HostDisconnected | EventKind::Refused | EventKind::Repaired | EventKind::WatchRepaired => Severity::Warning,
+        EventKind::HostDisconnected | EventKind::Refused | EventKind::Repaired | EventKind::WatchRepaired => {
+            Severity::Warning
+        }
         EventKind::TwoIdentities
         | EventKind::ChangesetRefused
         | EventKind::IncarnationMinted
@@ -47,13 +49,19 @@ const fn severity(kind: EventKind) -> Severity {
 pub fn health(state: &Fabric, store: Result<(), String>) -> Health {
     let mirror = state.mirror();
     let mut parts = vec![match store {
-        Ok(()) => part("store", Severity::Info, format!("serves, at revision {}", mirror.revision())),
+        Ok(()) => part(
+            "store",
+            Severity::Info,
+            format!("serves, at revision {}", mirror.revision()),
+        ),
         Err(error) => part("store", Severity::Error, error),
     }];
     for host in mirror.intent().hosts.keys() {
         let observed = state.observed(host);
         let (severity, message) = match (observed.status, observed.troubles.is_empty()) {
-            (HostState::Up, true) if observed.in_step == Some(true) => (Severity::Info, "up and in step".to_owned()),
+            (HostState::Up, true) if observed.in_step == Some(true) => {
+                (Severity::Info, "up and in step".to_owned())
+            }
             (HostState::Up, true) => (Severity::Warning, "up, and applying changes".to_owned()),
             (HostState::Up, false) => (Severity::Error, observed.troubles.join("; ")),
             (HostState::Down, _) => (
@@ -68,7 +76,11 @@ pub fn health(state: &Fabric, store: Result<(), String>) -> Health {
         parts.push(part(&format!("host {host}"), severity, message));
         let problems = mirror.planner().problems(host);
         for problem in problems.iter().take(10) {
-            parts.push(part(&format!("plan of host {host}"), Severity::Warning, problem.to_string()));
+            parts.push(part(
+                &format!("plan of host {host}"),
+                Severity::Warning,
+                problem.to_string(),
+            ));
         }
     }
     Health {

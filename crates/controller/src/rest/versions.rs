@@ -37,7 +37,9 @@ pub fn document(shared: &Shared, path: &[&str]) -> Option<(u16, Value)> {
         }]}),
         ["v2.0"] => resources(&url, "/v2.0/"),
         ["anet", "v1"] => resources(&url, "/anet/v1/"),
-        ["v2.0", "extensions"] => json!({"extensions": EXTENSIONS.map(|(alias, name)| extension(alias, name))}),
+        ["v2.0", "extensions"] => {
+            json!({"extensions": EXTENSIONS.map(|(alias, name)| extension(alias, name))})
+        }
         ["v2.0", "extensions", alias] => {
             let (alias, name) = EXTENSIONS.into_iter().find(|(known, _)| known == alias)?;
             json!({"extension": extension(alias, name)})
@@ -48,7 +50,9 @@ pub fn document(shared: &Shared, path: &[&str]) -> Option<(u16, Value)> {
 }
 
 fn resources(url: &str, root: &str) -> Value {
-    let there = Resource::ALL.into_iter().filter(|resource| resource.path().starts_with(root));
+    let there = Resource::ALL
+        .into_iter()
+        .filter(|resource| resource.path().starts_with(root));
     let resource = |resource: Resource| {
         json!({
             "name": resource.singular(),

@@ -9,7 +9,10 @@ use super::super::keys::{self, Noun};
 use super::*;
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn project(id: &str, name: &str) -> Transaction {
@@ -33,11 +36,19 @@ async fn load(store: &dyn Store, mirror: &mut Mirror) {
 }
 
 async fn watch(store: &ModelClient, mirror: &Mirror) -> Box<dyn Watcher> {
-    store.watch(WatchRequest::new(keys::watched(), mirror.revision() + 1)).await.unwrap()
+    store
+        .watch(WatchRequest::new(keys::watched(), mirror.revision() + 1))
+        .await
+        .unwrap()
 }
 
 fn names(mirror: &Mirror) -> Vec<&str> {
-    mirror.intent().projects.values().map(|project| project.common.name.as_str()).collect()
+    mirror
+        .intent()
+        .projects
+        .values()
+        .map(|project| project.common.name.as_str())
+        .collect()
 }
 
 #[test]
@@ -57,7 +68,10 @@ fn a_listing_and_a_watch_see_the_same() {
         load(&store, &mut other).await;
         assert_eq!(other.intent(), mirror.intent());
         assert_eq!(other.revision(), mirror.revision());
-        assert_eq!(other.revision_of(Noun::Project, "a"), mirror.revision_of(Noun::Project, "a"));
+        assert_eq!(
+            other.revision_of(Noun::Project, "a"),
+            mirror.revision_of(Noun::Project, "a")
+        );
         assert_ne!(mirror.revision_of(Noun::Project, "a"), 0);
         assert_eq!(mirror.revision_of(Noun::Project, "c"), 0);
     });
@@ -117,7 +131,10 @@ fn repeated_and_rewound_revisions_do_nothing() {
             }
             while mirror.revision() < 5 {
                 let batch = watcher.next().await.unwrap();
-                assert!(matches!(mirror.follow(&batch).unwrap(), Followed::Applied(_)), "{fault:?}");
+                assert!(
+                    matches!(mirror.follow(&batch).unwrap(), Followed::Applied(_)),
+                    "{fault:?}"
+                );
             }
             assert_eq!(names(&mirror), ["3", "4"]);
         });
@@ -147,15 +164,23 @@ fn what_vanished_between_two_listings_is_gone_and_a_newer_record_is_refused() {
         store.transact(project("b", "2")).await.unwrap();
         load(&store, &mut mirror).await;
         let key = keys::object(Noun::Project, &ProjectId::new("a").unwrap());
-        let delete = Transaction::new().when(Compare::Exists(key.clone())).then(Operation::delete(key));
-        store.transact(delete.then(Operation::put(keys::COUNTER, counter_value(1)))).await.unwrap();
+        let delete = Transaction::new()
+            .when(Compare::Exists(key.clone()))
+            .then(Operation::delete(key));
+        store
+            .transact(delete.then(Operation::put(keys::COUNTER, counter_value(1))))
+            .await
+            .unwrap();
         load(&store, &mut mirror).await;
         assert_eq!(names(&mirror), ["2"]);
         let key = keys::object(Noun::Project, &ProjectId::new("c").unwrap());
         store.put(key, b"\x02{}".to_vec()).await.unwrap();
         let listing = list(&store, &keys::objects(), 10).await.unwrap();
         let error = mirror.list(&listing, None, None).unwrap_err();
-        assert!(error.to_string().contains("start the newer controller"), "{error}");
+        assert!(
+            error.to_string().contains("start the newer controller"),
+            "{error}"
+        );
     });
 }
 
@@ -166,7 +191,10 @@ fn idempotency_keys_that_expire_are_no_gap() {
         let mut mirror = Mirror::new(Settings::default());
         load(&store, &mut mirror).await;
         let mut watcher = watch(&store, &mirror).await;
-        store.put(keys::idempotency("p", "h"), b"x".to_vec()).await.unwrap();
+        store
+            .put(keys::idempotency("p", "h"), b"x".to_vec())
+            .await
+            .unwrap();
         store.transact(project("a", "1")).await.unwrap();
         while names(&mirror).is_empty() {
             let batch = watcher.next().await.unwrap();

@@ -139,7 +139,12 @@ impl Agent {
 }
 
 /// Lets both sides speak until nobody has anything to say.
-fn settle(session: &mut HostSession, agent: &mut Agent, desired: &Desired, outputs: Vec<Output>) -> Vec<Output> {
+fn settle(
+    session: &mut HostSession,
+    agent: &mut Agent,
+    desired: &Desired,
+    outputs: Vec<Output>,
+) -> Vec<Output> {
     let mut seen = outputs.clone();
     let mut waiting = agent.take(&outputs);
     for _ in 0..1_000 {
@@ -198,11 +203,20 @@ fn a_new_agent_gets_a_snapshot_and_then_changes() {
     let (mut session, mut agent, mut desired) = begun();
     let outputs = desired.tunnel(&mut session, 2);
     let sent = changesets(&outputs);
-    assert_eq!((sent.len(), sent[0].snapshot, sent[0].from, sent[0].to), (1, false, 11, 12));
+    assert_eq!(
+        (sent.len(), sent[0].snapshot, sent[0].from, sent[0].to),
+        (1, false, 11, 12)
+    );
     assert!(!session.is_in_step(1));
     settle(&mut session, &mut agent, &desired, outputs);
     assert_eq!(agent.state.plan(), &desired.plan);
-    assert_eq!(session.acknowledged(), Some(Cursor { incarnation: 1, revision: 12 }));
+    assert_eq!(
+        session.acknowledged(),
+        Some(Cursor {
+            incarnation: 1,
+            revision: 12
+        })
+    );
     assert!(session.is_in_step(1));
 }
 
@@ -215,7 +229,10 @@ fn an_equal_digest_needs_nothing_also_behind_a_restart_of_the_controller() {
     assert!(changesets(&outputs).is_empty());
     assert!(session.is_in_step(1));
     let outputs = desired.tunnel(&mut session, 3);
-    assert_eq!((changesets(&outputs)[0].from, changesets(&outputs)[0].to), (11, 51));
+    assert_eq!(
+        (changesets(&outputs)[0].from, changesets(&outputs)[0].to),
+        (11, 51)
+    );
     settle(&mut session, &mut agent, &desired, outputs);
     assert_eq!(agent.state.plan(), &desired.plan);
 }
@@ -255,7 +272,13 @@ fn a_lost_changeset_is_met_by_a_snapshot() {
     let outputs = desired.tunnel(&mut session, 3);
     let seen = settle(&mut session, &mut agent, &desired, outputs);
     assert!(events(&seen).contains(&EventKind::ChangesetRefused));
-    assert_eq!(changesets(&seen).iter().filter(|changeset| changeset.snapshot).count(), 1);
+    assert_eq!(
+        changesets(&seen)
+            .iter()
+            .filter(|changeset| changeset.snapshot)
+            .count(),
+        1
+    );
     assert_eq!(agent.state.plan(), &desired.plan);
     assert!(session.is_in_step(1));
 }
@@ -272,7 +295,11 @@ fn a_digest_that_differs_is_repaired_and_told_once_in_a_while() {
     assert_eq!(events(&outputs), [EventKind::Repaired]);
     assert!(changesets(&outputs)[0].snapshot);
     settle(&mut session, &mut agent, &desired, outputs);
-    assert!(session.message(1, message.clone(), &desired.view(), 10_001).is_empty());
+    assert!(
+        session
+            .message(1, message.clone(), &desired.view(), 10_001)
+            .is_empty()
+    );
     assert!(!session.message(1, message, &desired.view(), 16_000).is_empty());
 }
 
@@ -287,7 +314,10 @@ fn an_invalid_changeset_is_followed_by_one_snapshot_and_then_by_silence() {
     };
     desired.tunnel(&mut session, 2);
     let outputs = session.message(1, refusal(12), &desired.view(), 0);
-    assert_eq!(events(&outputs), [EventKind::ChangesetRefused, EventKind::HostTrouble]);
+    assert_eq!(
+        events(&outputs),
+        [EventKind::ChangesetRefused, EventKind::HostTrouble]
+    );
     assert!(changesets(&outputs)[0].snapshot);
     let outputs = session.message(1, refusal(12), &desired.view(), 0);
     assert!(changesets(&outputs).is_empty());
@@ -308,16 +338,27 @@ fn another_key_is_sent_away_for_good() {
     let mut view = desired.view();
     view.identity = "a newer key";
     let outputs = session.tick(Some(&view), 100);
-    assert_eq!(farewell(&outputs).unwrap().0, 1, "the live one too, when the host has joined anew");
+    assert_eq!(
+        farewell(&outputs).unwrap().0,
+        1,
+        "the live one too, when the host has joined anew"
+    );
 }
 
 #[test]
 fn a_second_agent_waits_and_is_told_of_if_the_first_one_lives() {
     let (mut session, agent, desired) = begun();
     let outputs = session.hello(2, &agent.hello(2), KEY, &desired.view(), 1_000);
-    assert_eq!(farewell(&outputs).map(|(connection, _, retry)| (connection, retry)), Some((2, true)));
+    assert_eq!(
+        farewell(&outputs).map(|(connection, _, retry)| (connection, retry)),
+        Some((2, true))
+    );
     assert!(events(&outputs).is_empty(), "it may just have been restarted");
-    assert!(session.message(1, agent.report(Vec::new()), &desired.view(), 1_500).is_empty());
+    assert!(
+        session
+            .message(1, agent.report(Vec::new()), &desired.view(), 1_500)
+            .is_empty()
+    );
     let outputs = session.message(1, agent.report(Vec::new()), &desired.view(), 2_500);
     assert_eq!(events(&outputs), [EventKind::TwoIdentities]);
     let outputs = session.hello(3, &agent.hello(2), KEY, &desired.view(), 6_000);
@@ -334,11 +375,17 @@ fn an_agent_ahead_of_the_store_begins_history_anew() {
     let outputs = session.hello(1, &agent.hello(1), KEY, &desired.view(), 0);
     assert!(outputs.contains(&Output::Mint { above: 1 }));
     assert!(changesets(&outputs).is_empty());
-    assert!(desired.tunnel(&mut session, 9).is_empty(), "nothing of a history that is over");
+    assert!(
+        desired.tunnel(&mut session, 9).is_empty(),
+        "nothing of a history that is over"
+    );
     desired.incarnation = 2;
     let outputs = session.began_anew(&desired.view());
     settle(&mut session, &mut agent, &desired, outputs);
-    assert_eq!((agent.state.plan(), agent.state.incarnation()), (&desired.plan, 2));
+    assert_eq!(
+        (agent.state.plan(), agent.state.incarnation()),
+        (&desired.plan, 2)
+    );
     assert!(session.is_in_step(2));
     let mut mad = agent.hello(1);
     mad.cursor.incarnation = u64::MAX;
@@ -371,7 +418,10 @@ fn a_port_is_active_when_its_host_has_it_and_its_link_is_up() {
     assert!(!session.port_is_active(&port_id), "nothing is attached");
     session.message(1, agent.report(up()), &desired.view(), 0);
     session.closed(1);
-    assert!(session.port_is_active(&port_id), "a host without its agent goes on");
+    assert!(
+        session.port_is_active(&port_id),
+        "a host without its agent goes on"
+    );
 }
 
 #[test]
@@ -391,7 +441,10 @@ fn silence_ends_a_session_and_trouble_is_told_when_it_begins_and_ends() {
     assert!(session.tick(Some(&desired.view()), SILENCE_MS).is_empty());
     let outputs = session.tick(Some(&desired.view()), SILENCE_MS + 1);
     assert_eq!(farewell(&outputs).map(|(_, _, retry)| retry), Some(true));
-    assert_eq!(session.message(1, agent.report(Vec::new()), &desired.view(), 9_000), [Output::Close(1)]);
+    assert_eq!(
+        session.message(1, agent.report(Vec::new()), &desired.view(), 9_000),
+        [Output::Close(1)]
+    );
 }
 
 #[test]
@@ -401,5 +454,8 @@ fn an_older_protocol_is_told_what_to_do() {
     hello.protocol = 0;
     let outputs = session.hello(2, &hello, KEY, &desired.view(), 0);
     let (_, reason, retry) = farewell(&outputs).unwrap();
-    assert!(reason.contains("bring the older one up to date") && !retry, "{reason}");
+    assert!(
+        reason.contains("bring the older one up to date") && !retry,
+        "{reason}"
+    );
 }

@@ -89,7 +89,9 @@ fn a_packet_is_followed_through_the_tunnel() {
         panic!()
     };
     assert_eq!(host.as_str(), "h2");
-    let TracePacket::Fields(fields) = &second.packet else { panic!() };
+    let TracePacket::Fields(fields) = &second.packet else {
+        panic!()
+    };
     assert_eq!(fields.source, Some("10.0.0.2".parse().unwrap()));
     assert!(matches!(&second.from, TraceSource::Tunnel { endpoint, network }
         if endpoint.as_str() == "h1" && network.as_str() == scene.network));
@@ -97,7 +99,10 @@ fn a_packet_is_followed_through_the_tunnel() {
     assert_eq!(trace.verdict, Verdict::Delivered);
     assert_eq!(trace.object, Some(format!("port {}", scene.b)));
     assert_eq!(trace.hosts.len(), 2);
-    assert_eq!((trace.hosts[1].host.as_str(), trace.hosts[1].entered.as_str()), ("h2", "tunnel from h1"));
+    assert_eq!(
+        (trace.hosts[1].host.as_str(), trace.hosts[1].entered.as_str()),
+        ("h2", "tunnel from h1")
+    );
     assert_eq!(trace.hosts[1].steps[0].stage, "guard");
 }
 
@@ -127,9 +132,21 @@ fn a_port_that_is_nowhere_sends_nothing() {
     let c = scene.world.port(&scene.network, None);
     let mirror = scene.world.mirror();
     let trace = done(Run::begin(mirror, &admin(), &request(&c, "10.0.0.3")).unwrap().1);
-    assert_eq!((trace.verdict, trace.reason.as_deref()), (Verdict::Dropped, Some("port_not_bound")));
-    assert!(trace.suggestion.unwrap().starts_with(&format!("anet port set {c} --host HOST")));
-    let trace = done(Run::begin(mirror, &admin(), &request(&scene.a, "2001:db8::1")).unwrap().1);
+    assert_eq!(
+        (trace.verdict, trace.reason.as_deref()),
+        (Verdict::Dropped, Some("port_not_bound"))
+    );
+    assert!(
+        trace
+            .suggestion
+            .unwrap()
+            .starts_with(&format!("anet port set {c} --host HOST"))
+    );
+    let trace = done(
+        Run::begin(mirror, &admin(), &request(&scene.a, "2001:db8::1"))
+            .unwrap()
+            .1,
+    );
     assert_eq!(trace.reason.as_deref(), Some("no_source_address"));
     assert!(trace.suggestion.unwrap().contains("no IPv6 subnet"));
 }
@@ -153,7 +170,10 @@ fn advice(scene: &Scene, destination: &str, hosts: &[&str], reason: &str) -> Opt
         run.answered(mirror, Ok(forwarded(&format!("endpoint {second}"))));
     }
     let trace = done(run.answered(mirror, Ok(dropped(reason))));
-    assert_eq!((trace.verdict, trace.reason.as_deref()), (Verdict::Dropped, Some(reason)));
+    assert_eq!(
+        (trace.verdict, trace.reason.as_deref()),
+        (Verdict::Dropped, Some(reason))
+    );
     trace.suggestion
 }
 
@@ -164,12 +184,16 @@ fn a_forbidden_packet_needs_one_rule() {
     let egress = advice(&scene, "10.0.0.3", &["h1"], "firewall_egress").unwrap();
     assert_eq!(
         egress,
-        format!("anet security-group rule create {group} --egress --ethertype IPv4 --protocol tcp --dst-port 5432 --remote-ip 10.0.0.3/32")
+        format!(
+            "anet security-group rule create {group} --egress --ethertype IPv4 --protocol tcp --dst-port 5432 --remote-ip 10.0.0.3/32"
+        )
     );
     let ingress = advice(&scene, "10.0.0.3", &["h1", "h2"], "firewall_ingress").unwrap();
     assert_eq!(
         ingress,
-        format!("anet security-group rule create {group} --ingress --ethertype IPv4 --protocol tcp --dst-port 5432 --remote-ip 10.0.0.2/32")
+        format!(
+            "anet security-group rule create {group} --ingress --ethertype IPv4 --protocol tcp --dst-port 5432 --remote-ip 10.0.0.2/32"
+        )
     );
 }
 
@@ -179,13 +203,33 @@ fn each_reason_has_its_own_advice() {
     let c = scene.world.port(&scene.network, None);
     let (a, network) = (scene.a.clone(), scene.network.clone());
     let cases = [
-        ("10.0.0.3", "spoofed_ipv4", format!("anet port set {a} --allowed-address ip-address=10.0.0.2")),
-        ("10.0.0.4", "unknown_target", format!("anet port set {c} --host HOST")),
-        ("10.0.0.99", "unknown_target", format!("anet port create NAME --network {network} --fixed-ip")),
-        ("10.9.0.1", "unknown_destination", "in no subnet of network".to_owned()),
+        (
+            "10.0.0.3",
+            "spoofed_ipv4",
+            format!("anet port set {a} --allowed-address ip-address=10.0.0.2"),
+        ),
+        (
+            "10.0.0.4",
+            "unknown_target",
+            format!("anet port set {c} --host HOST"),
+        ),
+        (
+            "10.0.0.99",
+            "unknown_target",
+            format!("anet port create NAME --network {network} --fixed-ip"),
+        ),
+        (
+            "10.9.0.1",
+            "unknown_destination",
+            "in no subnet of network".to_owned(),
+        ),
         ("10.0.0.3", "unknown_target", "does not know it yet".to_owned()),
         ("10.0.0.3", "port_down", format!("anet-agent attach {a} --tap")),
-        ("10.0.0.3", "no_tunnel", "anet host set h1 --tunnel-address".to_owned()),
+        (
+            "10.0.0.3",
+            "no_tunnel",
+            "anet host set h1 --tunnel-address".to_owned(),
+        ),
         ("10.0.0.3", "unknown_endpoint", "anet host show h1".to_owned()),
         ("10.0.0.3", "too_big", format!("anet network set {network} --mtu")),
         ("10.0.0.3", "quarantined", "log on host h1".to_owned()),
@@ -213,5 +257,8 @@ fn a_port_without_groups_needs_one() {
     let mut scene = scene();
     scene.world.no_groups(&scene.b);
     let found = advice(&scene, "10.0.0.3", &["h1", "h2"], "firewall_ingress").unwrap();
-    assert!(found.contains(&format!("anet port set {} --security-group GROUP", scene.b)), "{found}");
+    assert!(
+        found.contains(&format!("anet port set {} --security-group GROUP", scene.b)),
+        "{found}"
+    );
 }
