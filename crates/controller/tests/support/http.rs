@@ -85,6 +85,38 @@ impl Client {
         self.try_ask(method, path, headers, body).unwrap()
     }
 
+    /// A request on a connection that stays.
+    pub fn send_on(&self, connection: &mut Connection, method: &str, path: &str, body: &str) {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nX-Auth-Token: {}\r\n\r\n{body}",
+            body.len(),
+            self.token
+        );
+        connection.write_all(head.as_bytes()).unwrap();
+    }
+
+    /// Its answer.
+    pub fn receive_on(&self, connection: &mut Connection) -> Reply {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            let count = connection.read(&mut buffer).unwrap();
+            assert_ne!(count, 0, "the connection stays");
+            bytes.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&bytes);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let head = head.to_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+                let body = serde_json::from_str(body).unwrap_or(Value::Null);
+                return Reply { status, body };
+            }
+        }
+    }
+
     pub fn get(&self, path: &str) -> Reply {
         self.ask("GET", path, &[], "")
     }

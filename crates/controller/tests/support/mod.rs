@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 use http::{Client, Reply};
 use serde_json::Value;
 
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_anet-controller");
+/// The program under test; an example gets it as its argument.
+pub fn program() -> String {
+    let built = option_env!("CARGO_BIN_EXE_anet-controller").map(str::to_owned);
+    built.or_else(|| std::env::args().nth(1)).expect("the path of anet-controller as argument")
+}
+
 /// Nothing here takes longer, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,7 +51,7 @@ pub fn free_port() -> u16 {
 
 /// Runs the program to its end.
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).output().unwrap()
+    Command::new(program()).args(arguments).output().unwrap()
 }
 
 /// Waits until something is so.
@@ -106,7 +110,7 @@ impl Controller {
 
     /// Starts it on the data that is there.
     pub fn run_again(&mut self) {
-        let child = Command::new(PROGRAM)
+        let child = Command::new(program())
             .args(["run", "--data", &self.data()])
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

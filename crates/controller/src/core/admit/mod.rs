@@ -17,7 +17,7 @@ pub mod rule;
 pub mod security_group;
 pub mod subnet;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use anet_api::resource::visible;
 use anet_api::{ApiError, Resource, Role};

@@ -108,6 +108,7 @@ impl HostSession {
             return Stage::Stuck;
         }
         if hello.cursor.incarnation != view.incarnation {
+            self.expect_everything(view);
             return Stage::Snapshot { last_try: false };
         }
         if hello.digest == view.digest {
@@ -119,7 +120,10 @@ impl HostSession {
         let known = self.log.digest_at(hello.cursor.revision);
         match self.log.behind(hello.cursor.revision) {
             Behind::Entry(_) if known.is_none_or(|digest| digest == hello.digest) => Stage::Follow,
-            _ => Stage::Snapshot { last_try: false },
+            _ => {
+                self.expect_everything(view);
+                Stage::Snapshot { last_try: false }
+            }
         }
     }
 

@@ -180,8 +180,7 @@ impl HostSession {
     /// History has begun anew: what the agent has counts for nothing.
     pub fn began_anew(&mut self, view: &PlanView<'_>) -> Vec<Output> {
         self.log = ChangeLog::new(view.revision);
-        let ports = view.plan.ports.keys();
-        self.pending = ports.map(|port| (port.clone(), view.revision)).collect();
+        self.expect_everything(view);
         self.acknowledged = None;
         let mut outputs = Vec::new();
         if let Some(live) = &mut self.live {
@@ -190,6 +189,12 @@ impl HostSession {
         }
         self.pump(view, &mut outputs);
         outputs
+    }
+
+    /// No port is taken for done before the plan as it is now is acknowledged.
+    fn expect_everything(&mut self, view: &PlanView<'_>) {
+        let ports = view.plan.ports.keys();
+        self.pending = ports.map(|port| (port.clone(), view.revision)).collect();
     }
 
     /// What came from a stream's agent.
