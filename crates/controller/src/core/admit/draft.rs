@@ -75,6 +75,17 @@ impl<'a> Draft<'a> {
         self.ranges.push(Compare::NoneIn(range));
     }
 
+    /// A range has to be empty but for what this draft deletes of it.
+    pub fn none_left_in(&mut self, range: &KeyRange) {
+        let mut rest = range.clone();
+        for key in self.deletes.iter().filter(|key| range.contains(key)) {
+            self.ranges
+                .push(Compare::NoneIn(KeyRange::between(rest.start(), key.clone())));
+            rest = rest.after(key);
+        }
+        self.ranges.push(Compare::NoneIn(rest));
+    }
+
     /// Puts an object.
     pub fn put<N, T: Serialize>(&mut self, noun: Noun, id: &Id<N>, value: &T) -> Result<(), ApiError> {
         self.read(noun, id);

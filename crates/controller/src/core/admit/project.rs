@@ -93,6 +93,6 @@ fn delete(mut draft: Draft<'_>, mirror: &Mirror, id: &str) -> Result<Proposal, A
         super::security_group::delete_group(&mut draft, mirror, group)?;
     }
     draft.delete(Noun::Project, &id);
-    draft.none_in(keys::references(Noun::Project, &id));
+    draft.none_left_in(&keys::references(Noun::Project, &id));
     draft.finish(Answer::deleted())
 }

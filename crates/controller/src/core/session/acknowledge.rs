@@ -94,7 +94,7 @@ impl HostSession {
         );
         outputs.push(Output::Event(EventKind::ChangesetRefused, text));
         // All that was under way behind it meets a gap, and is refused too: one answer is enough.
-        let waits = matches!(live.stage, Stage::Snapshot { .. } | Stage::Stuck);
+        let waits = matches!(live.stage, Stage::Snapshot { .. } | Stage::Stuck | Stage::Ahead);
         let follows = live.stage == Stage::LastTry && told.changeset_to < live.sent;
         if waits || follows {
             return;
@@ -103,7 +103,7 @@ impl HostSession {
         live.in_flight.clear();
         live.retry_ms = (told.refusal == Refusal::Unavailable).then_some(now_ms + RETRY_MS);
         live.stage = match told.refusal {
-            Refusal::Outdated if cursor.incarnation > view.incarnation => Stage::Stuck,
+            Refusal::Outdated if cursor.incarnation > view.incarnation => Stage::Ahead,
             Refusal::Invalid | Refusal::Unavailable if last_try => Stage::Stuck,
             Refusal::Invalid | Refusal::Unavailable => Stage::Snapshot { last_try: true },
             _ if last_try => Stage::Stuck,

@@ -105,7 +105,7 @@ impl HostSession {
     /// What the agent needs first, and up to where in the log it is.
     fn first_stage(&mut self, position: &mut u64, hello: &AgentHello, view: &PlanView<'_>) -> Stage {
         if is_ahead(hello.cursor, view) {
-            return Stage::Stuck;
+            return Stage::Ahead;
         }
         if hello.cursor.incarnation != view.incarnation {
             self.expect_everything(view);

@@ -119,8 +119,10 @@ enum Stage {
     Snapshot { last_try: bool },
     /// The snapshot for a refused changeset is under way.
     LastTry,
-    /// Nothing, until the plan changes or history begins anew: what there is was refused.
+    /// Nothing, until the plan changes: what there is was refused.
     Stuck,
+    /// Nothing, until history begins anew: it has what the store has not.
+    Ahead,
 }
 
 /// What is known of a host.
@@ -362,7 +364,7 @@ impl HostSession {
                         false => Stage::Follow,
                     };
                 }
-                Stage::LastTry | Stage::Stuck => return,
+                Stage::LastTry | Stage::Stuck | Stage::Ahead => return,
             }
         }
     }
