@@ -36,6 +36,8 @@ pub enum DropReason {
     SpoofedNd,
     /// A frame from the overlay bears the MAC of a port of this host.
     SourceIsLocal,
+    /// A frame from the overlay bears the MAC of a station behind another endpoint.
+    SourceIsElsewhere,
     /// A DHCP server's message from a guest.
     DhcpServerFromGuest,
     /// A router advertisement or redirect from a guest.
@@ -86,7 +88,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [DropReason; 37] = {
+    pub const ALL: [DropReason; 38] = {
         use DropReason::*;
         [
             Malformed,
@@ -103,6 +105,7 @@ impl DropReason {
             SpoofedArp,
             SpoofedNd,
             SourceIsLocal,
+            SourceIsElsewhere,
             DhcpServerFromGuest,
             RouterAdvertisementFromGuest,
             EtherTypeForbidden,
@@ -200,6 +203,10 @@ const TEXTS: [(&str, &str); DropReason::COUNT] = [
     (
         "source_is_local",
         "a frame from the overlay bears the MAC of a port of this host",
+    ),
+    (
+        "source_is_elsewhere",
+        "a frame from the overlay bears the MAC of a station that the plan has behind another endpoint",
     ),
     ("dhcp_server_from_guest", "guests may not answer as DHCP servers"),
     (

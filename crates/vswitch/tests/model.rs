@@ -401,6 +401,7 @@ fn packets_changes_and_hand_overs_in_any_order_agree_with_the_reference() {
         "fragment_without_first",
         "later_fragments_passed",
         "unknown_endpoint",
+        "source_is_elsewhere",
         "spoofed_ipv4",
         "spoofed_ipv6",
         "hairpin",

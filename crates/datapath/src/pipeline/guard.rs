@@ -65,12 +65,19 @@ fn from_tunnel(walk: &mut Walk<'_, '_>, index: u32) -> Result<(), DropReason> {
     let membership = tables.membership(index).ok_or(DropReason::UnknownEndpoint)?;
     let network = tables.network(membership.network).ok_or(DropReason::UnknownVni)?;
     walk.network = Some(network);
-    walk.source_witness = walk.witness(membership.witness);
     let source = is_forwarded_at_all(walk)?;
-    match network.station(source) {
-        Some(Station::Local(_)) => Err(DropReason::SourceIsLocal),
-        _ => Ok(()),
-    }
+    let slot = match network.station(source) {
+        Some(Station::Local(_)) => return Err(DropReason::SourceIsLocal),
+        // Known stations speak from where they are. A station that has moved is heard once the plan says so.
+        Some(Station::Remote(index)) => tables
+            .adjacency(index)
+            .filter(|adjacency| adjacency.endpoint == membership.endpoint)
+            .map(|adjacency| adjacency.source_witness)
+            .ok_or(DropReason::SourceIsElsewhere)?,
+        None => network.facts.strangers,
+    };
+    walk.source_witness = walk.witness(slot);
+    Ok(())
 }
 
 /// What no port and no tunnel may send: the source MAC of frames that may go on. A tag in front of an IP packet would hide it from

@@ -20,6 +20,8 @@ pub struct Adjacency {
     pub endpoint: u32,
     /// Witness slot of the station.
     pub witness: u32,
+    /// Witness slot of what comes from the station: that it is behind this endpoint, which may send into its network.
+    pub source_witness: u32,
 }
 
 /// A remote endpoint's right to send frames of a VNI to this host.
@@ -31,8 +33,8 @@ pub struct Membership {
     pub source: IpAddr,
     /// Index of the network.
     pub network: u32,
-    /// Witness slot.
-    pub witness: u32,
+    /// Index of the endpoint.
+    pub endpoint: u32,
 }
 
 const ETHERNET: usize = 14;

@@ -37,6 +37,8 @@ pub struct NetworkFacts {
     pub mtu: Mtu,
     /// Its subnets, as DHCP and router advertisements need them.
     pub subnets: Vec<(SubnetId, Subnet)>,
+    /// Witness slot of frames of its tunnels whose sender is no station of the plan.
+    pub strangers: u32,
 }
 
 /// A network. Members come and go singly.

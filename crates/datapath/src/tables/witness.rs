@@ -1,7 +1,7 @@
 //! Witnesses: what a flow's verdict rests on.
 
 /// A slot and the generation it had when a verdict was made. A flow holds two: one for its source side (the rule that
-/// let it out of its port, or the tunnel membership it came by), one for its destination side (the rule that let it
+/// let it out of its port, or the remote station that it came from), one for its destination side (the rule that let it
 /// in, or the remote station). A change that can alter the verdict bumps the slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Witness {

@@ -289,6 +289,13 @@ fn enter(
             {
                 return Err(DropReason::SourceIsLocal);
             }
+            let is_elsewhere = |peer: &Peer| {
+                (&peer.network, peer.mac) == (network.0, packet.macs.0)
+                    && plan.endpoints[&peer.endpoint].address != *address
+            };
+            if plan.peers.values().any(is_elsewhere) {
+                return Err(DropReason::SourceIsElsewhere);
+            }
             Ok((network.0.clone(), None))
         }
     }

@@ -1,9 +1,12 @@
 //! Changes of the plan under flows that are known: what they end, and what they must not.
 
+use std::net::IpAddr;
+
 use anet_datapath::verdict::DropReason;
 use anet_model::host_plan::*;
-use anet_packet::addr::Mtu;
+use anet_packet::addr::{Mac, Mtu};
 use anet_packet::tcp::flag::{ACK, SYN};
+use anet_packet::testing::FrameBuilder;
 
 use crate::connections::connect;
 use crate::fabric::*;
@@ -149,6 +152,56 @@ fn a_peer_that_moves_host_takes_its_flows_along() {
     );
     let answer = host.send(From::Tunnel(HOST3, BLUE), &udp("p", "a", (53, 9)).build());
     assert!(answer.reached("a"));
+}
+
+/// A station is heard from where the plan has it, and nobody else in its name. What it has open lives on.
+#[test]
+fn a_station_behind_a_tunnel_speaks_from_its_own_endpoint_only() {
+    let mut host = Host::new();
+    let from_host3 = From::Tunnel(HOST3, BLUE);
+    let (answer, question) = (udp("p", "a", (53, 9)).build(), udp("a", "p", (9, 53)).build());
+    known(&mut host, A, &question);
+    known(&mut host, FROM_P, &answer);
+    let connections = host.connections.len();
+    let elsewhere = Some(DropReason::SourceIsElsewhere);
+    assert_eq!(reason(&mut host, from_host3, &answer), elsewhere);
+    assert_eq!(
+        host.send(FROM_P, &answer).hits,
+        1,
+        "what another one tried costs it nothing"
+    );
+    host.change(|plan| plan.peers.get_mut(&id("p")).unwrap().endpoint = id("host3"));
+    for _ in 0..2 {
+        assert_eq!(reason(&mut host, FROM_P, &answer), elsewhere);
+        assert!(host.send(from_host3, &answer).reached("a"));
+    }
+    assert_eq!(host.connections.len(), connections);
+}
+
+#[test]
+fn a_mac_that_becomes_a_stations_is_heard_from_nowhere_else_any_more() {
+    let mut host = Host::new();
+    let stranger = Mac([2, 0, 0, 0, 0, 77]);
+    let address: IpAddr = "10.0.0.77".parse().unwrap();
+    let frame = FrameBuilder::udp(stranger, mac("b"), address, ipv4("b"), (9, 53)).build();
+    known(&mut host, FROM_P, &frame);
+    host.change(|plan| {
+        let mut new = peer("blue", "q", "host3");
+        (new.mac, new.addresses) = (stranger, vec![address]);
+        plan.peers.insert(id("new"), new);
+    });
+    let elsewhere = Some(DropReason::SourceIsElsewhere);
+    assert_eq!(reason(&mut host, FROM_P, &frame), elsewhere);
+    known(&mut host, From::Tunnel(HOST3, BLUE), &frame);
+    host.change(|plan| drop(plan.peers.remove(&id("new"))));
+    known(&mut host, FROM_P, &frame);
+    host.change(|plan| {
+        let mut new = port("blue", "q", &["out"]);
+        (new.mac, new.addresses) = (stranger, vec![address]);
+        plan.peers.remove(&id("q"));
+        plan.ports.insert(id("new"), new);
+    });
+    assert_eq!(reason(&mut host, FROM_P, &frame), Some(DropReason::SourceIsLocal));
 }
 
 #[test]

@@ -97,6 +97,12 @@ fn from_the_underlay() -> Vec<Case> {
             "port of this host",
         ),
         (
+            From::Tunnel(HOST3, BLUE),
+            udp("p", "a", (1, 2)).build(),
+            DropReason::SourceIsElsewhere,
+            "behind another endpoint",
+        ),
+        (
             FROM_P,
             FrameBuilder::arp_request(mac("p"), v4("p"), "10.0.0.99".parse().unwrap()).build(),
             DropReason::UnknownTarget,

@@ -116,11 +116,11 @@ impl TableBuilder {
                 .membership_of(wanted.vni.get(), address)
                 .and_then(|i| tables.membership(i));
             let member = member.ok_or("a membership is missing")?;
-            holds(
-                Some(member.network) == self.networks.get(id),
-                "a membership of another network",
-            )?;
             let index = self.endpoints.get(endpoint).ok_or("an endpoint is missing")?;
+            holds(
+                (Some(member.network), member.endpoint) == (self.networks.get(id), index),
+                "a membership of another network or endpoint",
+            )?;
             holds(
                 network.flood().contains(&FloodMember::Endpoint(index)),
                 "an endpoint gets no copies",

@@ -1,14 +1,16 @@
 //! The overlay's side: endpoints, networks, memberships.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use anet_datapath::tables::{FloodMember, LocalTunnel, Membership, NetworkFacts, OuterHeader, TableOp};
-use anet_model::host_plan::{Endpoint, EndpointId, HostPlan, NetworkId, Tunnel};
+use anet_model::host_plan::{Endpoint, EndpointId, HostPlan, NetworkId, Peer, Tunnel};
 use anet_packet::addr::Mac;
 
 use super::TableBuilder;
 use super::dirty::Dirty;
+use super::stations::ask_about_source;
 
 impl TableBuilder {
     pub(super) fn build_endpoints(&mut self, new: &HostPlan, dirty: &Dirty, ops: &mut Vec<TableOp>) {
@@ -49,13 +51,14 @@ impl TableBuilder {
                 vni: network.vni,
                 mtu: network.mtu,
                 subnets: subnets.map(|(id, subnet)| (id.clone(), subnet.clone())).collect(),
+                strangers: self.strangers_of(id).first,
             };
             ops.push(TableOp::Network(self.networks.assign(id), Some(Arc::new(facts))));
         }
     }
 
     /// Memberships that end: of endpoints that left a network, and, since both are part of its key, all whose network or
-    /// address changed.
+    /// address changed. What came from stations behind them is asked again.
     pub(super) fn retire_memberships(
         &mut self,
         old: &HostPlan,
@@ -63,6 +66,7 @@ impl TableBuilder {
         dirty: &Dirty,
         ops: &mut Vec<TableOp>,
     ) {
+        let mut ended = BTreeSet::new();
         for network in &dirty.networks {
             let before = old
                 .networks
@@ -71,13 +75,7 @@ impl TableBuilder {
                 .unwrap_or_default();
             for endpoint in before.iter().filter(|e| !same_membership(old, new, network, e)) {
                 let key = (network.clone(), endpoint.clone());
-                if let Some(slot) = self.membership_slots.remove(&key) {
-                    ops.push(TableOp::Bump(slot, 1));
-                    self.slots.give_back(super::slots::Range {
-                        first: slot,
-                        count: 1,
-                    });
-                }
+                ended.insert((network, endpoint));
                 if let Some(index) = self.memberships.release(&key) {
                     ops.push(TableOp::Membership(index, None));
                 }
@@ -87,6 +85,14 @@ impl TableBuilder {
                     ops.push(TableOp::Flood(network, FloodMember::Endpoint(endpoint), false));
                 }
             }
+        }
+        let behind = |peer: &Peer| ended.contains(&(&peer.network, &peer.endpoint));
+        for (id, _) in old
+            .peers
+            .iter()
+            .filter(|(_, peer)| !ended.is_empty() && behind(peer))
+        {
+            ops.extend(self.peer_slots.get(id).map(ask_about_source));
         }
     }
 
@@ -110,20 +116,18 @@ impl TableBuilder {
                     continue;
                 };
                 let key = (id.clone(), endpoint.clone());
-                let witness = self.slots.take(1).first;
-                self.membership_slots.insert(key.clone(), witness);
+                let endpoint = self.endpoints.assign(endpoint);
                 let membership = Membership {
                     vni: network.vni.get(),
                     source,
                     network: index,
-                    witness,
+                    endpoint,
                 };
                 ops.push(TableOp::Membership(
                     self.memberships.assign(&key),
                     Some(membership),
                 ));
-                let member = FloodMember::Endpoint(self.endpoints.assign(endpoint));
-                ops.push(TableOp::Flood(index, member, true));
+                ops.push(TableOp::Flood(index, FloodMember::Endpoint(endpoint), true));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! [`TableBuilder`] knows which index and which witness slots each noun has. What may be refused (a policy that is too
 //! large, too many ports) is found before anything is changed. Which witnesses an operation bumps is decided here:
 //! a withdrawn rule its own slots, an added one the default-deny slots of its direction, a port that changes all of its
-//! own, a remote station that only moves host none at all.
+//! own, a remote station that only moves host that of what comes from it.
 
 mod audit;
 mod dirty;
@@ -62,8 +62,9 @@ pub struct TableBuilder {
     slots: Slots,
     policies: Policies,
     port_slots: std::collections::BTreeMap<PortId, slots::Range>,
-    peer_slots: std::collections::BTreeMap<PortId, u32>,
-    membership_slots: std::collections::BTreeMap<(NetworkId, EndpointId), u32>,
+    peer_slots: std::collections::BTreeMap<PortId, slots::Range>,
+    /// Of frames of unknown stations, by network.
+    stranger_slots: std::collections::BTreeMap<NetworkId, slots::Range>,
 }
 
 /// A combination of security groups, sorted: ports with the same one share a policy.
@@ -139,6 +140,7 @@ impl TableBuilder {
 
     /// First what goes or changes leaves the tables …
     fn retire(&mut self, old: &HostPlan, new: &HostPlan, dirty: &Dirty, ops: &mut Vec<TableOp>) {
+        self.ask_strangers_again(new, dirty, ops);
         self.retire_ports(old, new, dirty, ops);
         self.retire_peers(old, new, dirty, ops);
         self.retire_memberships(old, new, dirty, ops);
@@ -159,6 +161,9 @@ impl TableBuilder {
         for id in dirty.networks.iter().filter(|id| !new.networks.contains_key(*id)) {
             if let Some(index) = self.networks.release(id) {
                 ops.push(TableOp::Network(index, None));
+            }
+            if let Some(range) = self.stranger_slots.remove(id) {
+                self.slots.give_back(range);
             }
         }
     }

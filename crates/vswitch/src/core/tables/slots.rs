@@ -1,4 +1,4 @@
-//! Witness slots: ranges for ports, single ones for stations and memberships.
+//! Witness slots: ranges for ports and stations, single ones for networks.
 
 use std::collections::BTreeMap;
 

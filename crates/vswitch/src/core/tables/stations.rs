@@ -4,14 +4,37 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use anet_datapath::tables::{Adjacency, Station, TableOp};
-use anet_model::host_plan::{HostPlan, Peer, PortId};
+use anet_model::host_plan::{HostPlan, NetworkId, Peer, PortId};
 use anet_packet::addr::{IpPrefix, Mac};
 
 use super::TableBuilder;
 use super::dirty::Dirty;
 use super::slots::Range;
 
+/// Witness slots of a peer: of the station, and of what comes from it.
+const PEER_SLOTS: u32 = 2;
+const SOURCE: u32 = 1;
+
 impl TableBuilder {
+    /// The witness slot of frames of a network's unknown stations.
+    pub(super) fn strangers_of(&mut self, network: &NetworkId) -> Range {
+        let slots = &mut self.slots;
+        *self
+            .stranger_slots
+            .entry(network.clone())
+            .or_insert_with(|| slots.take(1))
+    }
+
+    /// Who was no station of a network may be one now, or behind an endpoint that is no member any more.
+    pub(super) fn ask_strangers_again(&self, new: &HostPlan, dirty: &Dirty, ops: &mut Vec<TableOp>) {
+        let of_peers = dirty.peers.iter().filter_map(|id| new.peers.get(id));
+        let of_ports = dirty.ports.iter().filter_map(|id| new.ports.get(id));
+        let stations = of_peers.map(|p| &p.network).chain(of_ports.map(|p| &p.network));
+        let networks: BTreeSet<&NetworkId> = stations.chain(&dirty.networks).collect();
+        let known = networks.into_iter().filter_map(|id| self.stranger_slots.get(id));
+        ops.extend(known.map(|range| TableOp::Bump(range.first, range.count)));
+    }
+
     /// A peer that goes, or changes more than its host.
     pub(super) fn retire_peers(
         &mut self,
@@ -23,14 +46,14 @@ impl TableBuilder {
         for id in &dirty.peers {
             let Some(peer) = old.peers.get(id) else { continue };
             let after = new.peers.get(id);
+            let range = self.peer_slots.get(id);
             if after.is_some_and(|a| same_station(peer, a)) && !self.network_is_dirty(old, new, peer) {
+                // Who sends to it follows its adjacency; what still comes from where it was is its own no more.
+                ops.extend(range.map(ask_about_source));
                 continue;
             }
-            if let Some(slot) = self.peer_slots.get(id) {
-                ops.push(TableOp::Bump(*slot, 1));
-            }
+            ops.extend(range.map(|range| TableOp::Bump(range.first, range.count)));
             self.retire_station(peer, ops);
-            self.disown(new, dirty, peer, ops);
             if after.is_none() {
                 self.forget_peer(id, ops);
             }
@@ -40,20 +63,6 @@ impl TableBuilder {
     fn network_is_dirty(&self, old: &HostPlan, new: &HostPlan, peer: &Peer) -> bool {
         let vni = |plan: &HostPlan| plan.networks.get(&peer.network).map(|n| n.vni);
         vni(old) != vni(new)
-    }
-
-    /// A station that moves here is its endpoint's no more: frames with its MAC that still come from there are asked again.
-    fn disown(&self, new: &HostPlan, dirty: &Dirty, peer: &Peer, ops: &mut Vec<TableOp>) {
-        let mut ports = dirty.ports.iter().filter_map(|id| new.ports.get(id));
-        if !ports.any(|port| (&port.network, port.mac) == (&peer.network, peer.mac)) {
-            return;
-        }
-        let membership = (peer.network.clone(), peer.endpoint.clone());
-        ops.extend(
-            self.membership_slots
-                .get(&membership)
-                .map(|slot| TableOp::Bump(*slot, 1)),
-        );
     }
 
     fn retire_station(&self, peer: &Peer, ops: &mut Vec<TableOp>) {
@@ -69,11 +78,8 @@ impl TableBuilder {
     }
 
     fn forget_peer(&mut self, id: &PortId, ops: &mut Vec<TableOp>) {
-        if let Some(slot) = self.peer_slots.remove(id) {
-            self.slots.give_back(Range {
-                first: slot,
-                count: 1,
-            });
+        if let Some(range) = self.peer_slots.remove(id) {
+            self.slots.give_back(range);
         }
         if let Some(index) = self.adjacencies.release(id) {
             ops.push(TableOp::Adjacency(index, None));
@@ -90,12 +96,17 @@ impl TableBuilder {
                 continue;
             };
             let slots = &mut self.slots;
-            let witness = *self
+            let range = *self
                 .peer_slots
                 .entry(id.clone())
-                .or_insert_with(|| slots.take(1).first);
+                .or_insert_with(|| slots.take(PEER_SLOTS));
             let index = self.adjacencies.assign(id);
-            ops.push(TableOp::Adjacency(index, Some(Adjacency { endpoint, witness })));
+            let adjacency = Adjacency {
+                endpoint,
+                witness: range.first,
+                source_witness: range.first + SOURCE,
+            };
+            ops.push(TableOp::Adjacency(index, Some(adjacency)));
             ops.push(TableOp::Station(network, peer.mac, Some(Station::Remote(index))));
             ops.extend(addresses_of(network, &peer.addresses, peer.mac));
         }
@@ -126,6 +137,11 @@ impl TableBuilder {
             self.bump_users_of_set(new, id, grows, shrinks, ops);
         }
     }
+}
+
+/// What comes from a station is asked about again, what goes to it is not.
+pub(super) fn ask_about_source(range: &Range) -> TableOp {
+    TableOp::Bump(range.first + SOURCE, 1)
 }
 
 pub(super) fn addresses_of(network: u32, addresses: &[IpAddr], mac: Mac) -> impl Iterator<Item = TableOp> {
