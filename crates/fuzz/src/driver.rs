@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 /// Bytes of the longest input that is made.
-const LONGEST: usize = 8192;
+pub const LONGEST: usize = 8192;
 /// An input that takes longer than this is a failure as well.
 const SLOWEST: Duration = Duration::from_secs(2);
 
@@ -39,7 +39,7 @@ impl Random {
 /// # Panics
 /// Where an input fails; it is written to the target's corpus before.
 pub fn run(name: &str, seeds: Vec<Vec<u8>>, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let folder = folder(name);
     let mut inputs = corpus(&folder);
     inputs.extend(seeds);
     inputs.push(Vec::new());
@@ -62,7 +62,13 @@ pub fn run(name: &str, seeds: Vec<Vec<u8>>, target: fn(&[u8])) {
     );
 }
 
-fn corpus(folder: &Path) -> Vec<Vec<u8>> {
+/// Where a target's corpus is kept.
+pub fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
+}
+
+/// The inputs in a folder, in the order of their names.
+pub fn corpus(folder: &Path) -> Vec<Vec<u8>> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .into_iter()
         .flatten()

@@ -4,6 +4,8 @@
 //! panics, but where two of its parts disagree. [`driver::run`] feeds it its corpus (`corpus/TARGET/`, kept in the
 //! tree), then mutations of it until its time is over: `ANET_FUZZ_SECONDS`, 2 unless set. An input that fails is
 //! written into the corpus, and so is a test from then on. Mutations are seeded by `ANET_FUZZ_SEED`.
+//! Beside those, a corpus holds a few dozen short inputs that reach what no seed does: a run that was guided by coverage
+//! found them, and mutations go on from there.
 //!
 //! A target has the shape that libFuzzer wants, so that a coverage-guided run needs an entry point of one line.
 

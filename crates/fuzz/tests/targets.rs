@@ -3,6 +3,18 @@
 use anet_fuzz::{driver, targets};
 
 #[test]
+fn every_target_has_a_kept_corpus() {
+    for target in targets::NAMES {
+        let kept = driver::corpus(&driver::folder(target));
+        assert!(kept.len() >= 12, "{target} has {} kept inputs", kept.len());
+        assert!(
+            kept.iter().all(|input| input.len() <= driver::LONGEST),
+            "{target}"
+        );
+    }
+}
+
+#[test]
 fn parser() {
     driver::run("parser", targets::parser::seeds(), targets::parser::target);
 }

@@ -7,3 +7,13 @@ pub mod parser;
 pub mod pipeline;
 pub mod plan_text;
 pub mod segments;
+
+/// Their names, which are those of the folders of their corpora.
+pub const NAMES: [&str; 6] = [
+    "connection_file",
+    "control",
+    "parser",
+    "pipeline",
+    "plan_text",
+    "segments",
+];
