@@ -1,6 +1,6 @@
 //! The plan file: read at start, and again whenever it was replaced or rewritten.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -47,13 +47,21 @@ impl PlanFile {
     }
 
     /// The plan in the file, where it changed since the last call (or was never read). A file that is gone for the
-    /// moment has not changed.
+    /// moment has not changed. What may keep a reader waiting, such as a FIFO, is refused: whoever watches the file has
+    /// other things to do.
     pub fn changed(&mut self) -> Option<Result<HostPlan, PlanFileError>> {
-        let stamp = stamp_of(&self.path)?;
+        let metadata = std::fs::metadata(&self.path).ok()?;
+        let stamp = Stamp::of(&metadata);
         if self.seen == Some(stamp) {
             return None;
         }
         self.seen = Some(stamp);
+        if !metadata.is_file() {
+            let name = self.path.display();
+            return Some(Err(PlanFileError(format!(
+                "{name}: this is no regular file; give --plan a readable plan file"
+            ))));
+        }
         Some(self.read())
     }
 
@@ -77,13 +85,14 @@ impl PlanFile {
     }
 }
 
-fn stamp_of(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Stamp {
-        inode: metadata.ino(),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-    })
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
 }
 
 /// At most as much as a plan may be long, and one byte more, which makes it too long.
@@ -92,4 +101,29 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     let limit = TEXT_BYTES_MAXIMUM as u64 + 1;
     File::open(path)?.take(limit).read_to_string(&mut text)?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A FIFO that nobody writes to would keep its reader waiting for ever, and a control thread with it.
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_keeps_nobody_waiting() {
+        let folder = anet_lab::Folder::new().unwrap();
+        let fifo = folder.file("plan.yaml");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [fifo, folder.path().to_path_buf(), "/dev/zero".into()] {
+            let (tell, told) = std::sync::mpsc::channel();
+            let mut file = PlanFile::new(path.clone(), None);
+            std::thread::spawn(move || tell.send((file.first().err(), file.changed().is_none())));
+            let (first, unchanged) = told.recv_timeout(std::time::Duration::from_secs(5)).unwrap();
+            let expected = format!(
+                "{}: this is no regular file; give --plan a readable plan file",
+                path.display()
+            );
+            assert_eq!(first, Some(PlanFileError(expected)));
+            assert!(unchanged, "and that is said once");
+        }
+    }
 }
