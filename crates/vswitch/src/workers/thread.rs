@@ -26,6 +26,7 @@ use super::places::{Losses, Places};
 use super::rhythm::{Pause, Rhythm};
 use super::{Command, Event, Settings, Shared};
 use crate::clock::{self, MILLISECOND, SECOND};
+use crate::log;
 
 /// What a worker does beside packets. It writes, others read.
 #[derive(Debug, Default)]
@@ -87,8 +88,11 @@ pub(super) fn main(
     events: &dyn Fn(Event),
     ready: &Sender<Result<Arc<WorkerCounters>, String>>,
 ) {
-    if !seat.settings.processors.is_empty() {
-        pin(seat.number, &seat.settings.processors);
+    if !seat.settings.processors.is_empty()
+        && let Err(error) = pin(seat.number, &seat.settings.processors)
+    {
+        // A worker that may not be pinned works all the same.
+        log::line(format_args!("worker {} is not pinned: {error}", seat.number));
     }
     let pool = match Pool::new(PoolSettings::default()) {
         Ok(pool) => pool,
@@ -273,7 +277,8 @@ impl Desk<'_> {
     fn settle(&mut self) {
         let polls = !self.places.polled.is_empty();
         if polls && !self.settled && self.seat.settings.workers > 1 {
-            pin(self.seat.number, &self.seat.settings.processors);
+            // Where processors are named, what went wrong was said at the start.
+            let _ = pin(self.seat.number, &self.seat.settings.processors);
             self.settled = true;
         }
     }
@@ -436,19 +441,34 @@ fn environment<'e>(shared: &'e Shared, tables: &'e Tables, now: u64) -> Environm
 }
 
 /// Keeps the thread on one of `processors`, or of those that this process may use where there are none.
-fn pin(number: usize, processors: &[usize]) {
+fn pin(number: usize, processors: &[usize]) -> Result<(), String> {
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
     let this = Pid::from_raw(0);
     let mut usable = processors.to_vec();
     if usable.is_empty() {
-        let Ok(allowed) = sched_getaffinity(this) else {
-            return;
-        };
+        let allowed = sched_getaffinity(this).map_err(|error| error.to_string())?;
         usable.extend((0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)));
     }
     let mut one = CpuSet::new();
-    let chosen = usable.get(number % usable.len().max(1));
-    // A worker that may not be pinned works all the same.
-    let _ = chosen.map(|cpu| one.set(*cpu).and_then(|()| sched_setaffinity(this, &one)));
+    let Some(cpu) = usable.get(number % usable.len().max(1)) else {
+        return Ok(());
+    };
+    let pinned = one.set(*cpu).and_then(|()| sched_setaffinity(this, &one));
+    pinned.map_err(|error| {
+        format!("processor {cpu}: {error}; give --processors such as there are, and this process may use")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_that_is_not_there_is_named() {
+        for processor in [1023, 1_000_000] {
+            let error = pin(1, &[0, processor]).unwrap_err();
+            assert!(error.starts_with(&format!("processor {processor}: ")), "{error}");
+        }
+    }
 }
