@@ -1,13 +1,13 @@
 # The front door. On a fresh Debian 12 with stable Rust, git, make and apt nothing else has to be set up.
 
 # Programs that users run, and the demo.
-PROGRAMS := --package anet-vswitch --package anet-lab --bins --example demo
+PROGRAMS := --package anet-controller --package anet-agent --package anet-vswitch --package anet-cli --package anet-lab --bins --example demo
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test build bench lint packages test-packages bench-packages shim clean-lab
 
-demo: build ## two hosts, six guests, real traffic: what was tried, expected and seen
+demo: build ## hosts by themselves, then a fabric with its controller; real traffic: what was tried, expected and seen
 	@scripts/as-root $(TARGET)/release/examples/demo
 
 test: test-packages shim ## every test; what this machine cannot run is skipped with its reason
