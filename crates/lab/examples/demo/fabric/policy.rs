@@ -54,15 +54,13 @@ fn one_rule_everywhere(stage: &mut Stage) -> Result<Seen, LabError> {
     stage.anet(&[
         "security-group-rule",
         "create",
-        "--security-group",
         &group,
-        "--direction",
-        "ingress",
+        "--ingress",
         "--ethertype",
         "IPv4",
         "--protocol",
         "tcp",
-        "--port",
+        "--dst-port",
         &port::CLOSED.to_string(),
     ])?;
     let mut after = vec![before];

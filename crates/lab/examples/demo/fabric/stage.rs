@@ -159,11 +159,12 @@ impl Stage {
         address: IpAddr,
         station: (Mac, &[&str]),
     ) -> Result<(), LabError> {
-        let (mac, addresses) = (station.0.to_string(), station.1.join(","));
-        let station = format!("{mac}={addresses}");
+        let addresses = station.1.iter().map(|address| format!(",ip-address={address}"));
+        let station = format!("mac-address={}{}", station.0, addresses.collect::<String>());
         self.anet(&[
             "foreign-endpoint",
             "create",
+            "linux",
             "--network",
             network,
             "--ip-address",
