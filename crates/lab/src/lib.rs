@@ -29,6 +29,7 @@ mod kernel_vxlan;
 mod namespace;
 pub mod probe;
 mod process;
+mod signals;
 mod skip;
 pub mod standing;
 mod vswitch;
@@ -41,6 +42,7 @@ pub use guest::Guest;
 pub use kernel_vxlan::KernelVxlan;
 pub use namespace::{Namespace, sweep, sweep_own};
 pub use process::Process;
+pub use signals::on_stop;
 pub use skip::{is_root, missing_for, skip};
 pub use vswitch::{Vswitch, workspace_program};
 

@@ -12,8 +12,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anet_lab::{LabError, is_root, standing, sweep, sweep_own};
-use nix::sys::signal::{SigSet, Signal};
+use anet_lab::{LabError, is_root, on_stop, standing, sweep, sweep_own};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -53,22 +52,14 @@ fn main() -> ExitCode {
 /// Builds something and adds what it shows to the report.
 type Part = fn(&mut Report) -> Result<(), LabError>;
 
-/// A thread waits for Ctrl-C and its like, removes everything of ours and ends the program.
-fn clean_up_on_signals() -> Result<(), nix::errno::Errno> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    // Blocked here, before there is any other thread, so that only the waiting one takes them.
-    signals.thread_block()?;
-    std::thread::spawn(move || {
-        let signal = signals.wait();
+/// On Ctrl-C and its like everything of ours is removed and the program ends.
+fn clean_up_on_signals() -> Result<(), LabError> {
+    on_stop(|signal| {
         report::STOPPED.store(true, Ordering::Relaxed);
-        match signal {
-            Ok(signal) => eprintln!("\nstopped by {signal}; cleaning up"),
-            Err(error) => eprintln!("\nno signals can be waited for ({error}); cleaning up"),
-        }
+        eprintln!("\nstopped by {signal}; cleaning up");
         standing::stop_making();
         fabric::remove_own();
         sweep_own();
         std::process::exit(130);
-    });
-    Ok(())
+    })
 }

@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 
+use super::tell;
 use super::{Action, Kind};
 use crate::LabError;
 use crate::standing::{self, Place, State, Who};
@@ -11,7 +12,10 @@ pub(super) fn act(place: &Place, action: Action, kind: Kind, host: Option<&str>)
     let mut state = State::read(place)?;
     for who in chosen(&state, Some(kind), host)? {
         let (done, otherwise) = act_on(place, &mut state, action, &who)?;
-        println!("{who}: {}", if done { past(action) } else { otherwise });
+        tell(format_args!(
+            "{who}: {}",
+            if done { past(action) } else { otherwise }
+        ));
     }
     Ok(0)
 }

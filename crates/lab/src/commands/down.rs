@@ -1,5 +1,6 @@
 //! `anet lab down`.
 
+use super::tell;
 use crate::LabError;
 use crate::standing::{Place, remove};
 
@@ -12,12 +13,12 @@ pub(super) fn down(name: Option<&str>, all: bool) -> Result<u8, LabError> {
         (None, false) => vec![Place::choose(None)?],
     };
     if places.is_empty() {
-        println!("no lab is up");
+        tell(format_args!("no lab is up"));
     }
     for place in places {
         match remove(&place)? {
-            true => println!("lab `{}` is down", place.name()),
-            false => println!("lab `{}` is not up", place.name()),
+            true => tell(format_args!("lab `{}` is down", place.name())),
+            false => tell(format_args!("lab `{}` is not up", place.name())),
         }
     }
     Ok(0)

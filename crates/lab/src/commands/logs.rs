@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::daemons::chosen;
+use super::tell;
 use crate::LabError;
 use crate::standing::{Place, State, last_words};
 
@@ -17,8 +18,8 @@ pub(super) fn logs(
     let state = State::read(place)?;
     for who in chosen(&state, kind, host)? {
         let path = place.log_file(&who);
-        println!("--- {who} ({})", path.display());
-        println!("{}", last_lines(&last_words(&path, BYTES), lines));
+        tell(format_args!("--- {who} ({})", path.display()));
+        tell(format_args!("{}", last_lines(&last_words(&path, BYTES), lines)));
     }
     Ok(0)
 }

@@ -121,10 +121,10 @@ pub fn run(lab: Option<&str>, command: Command) -> Result<u8, LabError> {
             let place = Place::choose(lab)?;
             let _lock = place.lock()?;
             let moved = move_guest(&place, &mut State::read(&place)?, &guest, &host)?;
-            println!(
+            tell(format_args!(
                 "{guest} {} {host}",
                 if moved { "is now on" } else { "is already on" }
-            );
+            ));
             Ok(0)
         }
         Command::Daemons { action, kind, host } => {
@@ -134,4 +134,10 @@ pub fn run(lab: Option<&str>, command: Command) -> Result<u8, LabError> {
         Command::List => report::list(),
         Command::Down { name, all } => down::down(name.as_deref().or(lab), all),
     }
+}
+
+/// Writes a line to standard output. A reader that went away (`| head`) has seen what it wanted.
+fn tell(line: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

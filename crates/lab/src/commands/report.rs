@@ -2,40 +2,41 @@
 
 use serde_json::{Value, json};
 
+use super::tell;
 use crate::LabError;
 use crate::standing::{Condition, Phase, Place, State, addresses_of, condition};
 
 pub(super) fn status(place: &Place, json: bool) -> Result<u8, LabError> {
     let state = State::read(place)?;
     if json {
-        println!("{:#}", as_json(place, &state));
+        tell(format_args!("{:#}", as_json(place, &state)));
         return Ok(0);
     }
-    println!(
+    tell(format_args!(
         "lab {} ({}), {}",
         place.name(),
         place.folder().display(),
         phase(&state)
-    );
+    ));
     for who in state.everyone() {
         let condition = condition(&state, &who);
         let process = match condition {
             Condition::Running(pid) | Condition::Paused(pid) => format!("process {pid}"),
             Condition::Ended | Condition::Stopped => String::new(),
         };
-        println!(
+        tell(format_args!(
             "  {:<24} {:<16} {process}",
             who.to_string(),
             condition.to_string()
-        );
+        ));
     }
     for (name, guest) in &state.guests {
         let addresses = texts(&addresses_of(place, name)).join(" ");
-        println!(
+        tell(format_args!(
             "  {:<24} on {:<13} {addresses}",
             format!("guest {name}"),
             guest.host
-        );
+        ));
     }
     Ok(0)
 }
@@ -77,14 +78,18 @@ fn as_json(place: &Place, state: &State) -> Value {
 pub(super) fn list() -> Result<u8, LabError> {
     for place in Place::all() {
         match State::read(&place) {
-            Ok(state) => println!(
+            Ok(state) => tell(format_args!(
                 "{:<24} {:<12} {} hosts, {} guests",
                 place.name(),
                 phase(&state),
                 state.description.hosts.len(),
                 state.description.guests().count()
-            ),
-            Err(_) => println!("{:<24} leftovers: `anet lab down {}`", place.name(), place.name()),
+            )),
+            Err(_) => tell(format_args!(
+                "{:<24} leftovers: `anet lab down {}`",
+                place.name(),
+                place.name()
+            )),
         }
     }
     Ok(0)

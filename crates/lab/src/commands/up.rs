@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, Signal};
-
-use crate::LabError;
+use super::tell;
 use crate::description;
 use crate::standing::{self, Place};
+use crate::{LabError, on_stop};
 
 /// How often a lab in the foreground looks whether somebody else took it down.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,20 +27,18 @@ pub(super) fn up(file: &Path, foreground: bool, keep: bool) -> Result<u8, LabErr
     match standing::build(&place, description, &mut say) {
         Ok(state) => {
             WHOLE.store(true, Ordering::SeqCst);
-            println!(
+            tell(format_args!(
                 "lab `{}` is up after {:.1} s: {} hosts, {} guests; `anet lab status` shows it",
                 place.name(),
                 started.elapsed().as_secs_f32(),
                 state.description.hosts.len(),
                 state.guests.len()
-            );
+            ));
         }
         Err(error) => {
-            let is_ours = standing::State::read(&place)
-                .is_ok_and(|state| state.maker.is_some() && state.maker == standing::ProcessIdentity::own());
             if keep {
                 eprintln!("what there is stays: `anet lab down {}` removes it", place.name());
-            } else if is_ours {
+            } else if is_ours(&place) {
                 standing::remove_all(&place)?;
             }
             return Err(error);
@@ -53,21 +50,12 @@ pub(super) fn up(file: &Path, foreground: bool, keep: bool) -> Result<u8, LabErr
     Ok(0)
 }
 
-/// A thread waits for Ctrl-C and its like, takes the lab down and ends the program.
+/// On Ctrl-C and its like the lab is taken down and the program ends.
 fn take_down_on_signals(place: &Place, had: bool) -> Result<(), LabError> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    let failed = |number: nix::errno::Errno| LabError::io("block signals")(number.into());
-    // Blocked before there is any other thread, so that only the one that waits takes them.
-    signals.thread_block().map_err(failed)?;
     let place = place.clone();
-    std::thread::spawn(move || {
-        if signals.wait().is_err() {
-            return;
-        }
+    on_stop(move |_| {
         standing::stop_making();
-        let is_ours = standing::State::read(&place)
-            .is_ok_and(|state| state.maker.is_some() && state.maker == standing::ProcessIdentity::own());
-        if is_ours || !had {
+        if is_ours(&place) || !had {
             eprintln!("taking lab `{}` down", place.name());
             if let Err(error) = standing::remove_all(&place) {
                 eprintln!("anet lab up: {error}");
@@ -78,6 +66,11 @@ fn take_down_on_signals(place: &Place, had: bool) -> Result<(), LabError> {
         } else {
             INTERRUPTED
         });
-    });
-    Ok(())
+    })
+}
+
+/// True where the lab is made by this process.
+fn is_ours(place: &Place) -> bool {
+    standing::State::read(place)
+        .is_ok_and(|state| state.maker.is_some() && state.maker == standing::ProcessIdentity::own())
 }

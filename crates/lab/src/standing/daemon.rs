@@ -129,6 +129,7 @@ pub fn stop(place: &Place, state: &mut State, who: &Who, signal: Signal) -> Resu
         process.reap();
         (!process.is_alive()).then_some(())
     })?;
+    state.daemons.remove(&who.to_string());
     state.write(place)?;
     Ok(ran)
 }

@@ -124,9 +124,11 @@ pub fn vswitch_ctl(place: &Place, host: &str, arguments: &[&str]) -> Result<Stri
 /// True where a host's switch holds the interface of a port.
 pub(super) fn holds(place: &Place, host: &str, port: &str) -> bool {
     let ports = vswitch_ctl(place, host, &["ports"]).unwrap_or_default();
-    ports
+    // PORT, LINK, and more.
+    let mut rows = ports
         .lines()
-        .any(|line| line.contains(port) && line.split_whitespace().any(|word| word == "attached"))
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.any(|row| row.first() == Some(&port) && row.get(1) == Some(&"up"))
 }
 
 /// Puts what a client needs to know where clients look for it.
