@@ -43,7 +43,10 @@ impl Lab {
 
     fn up_command(&self) -> Command {
         let mut command = self.command(&["up"]);
-        command.arg(&self.file).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(&self.file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 
@@ -51,7 +54,10 @@ impl Lab {
     fn run(&self, arguments: &[&str]) -> (bool, String) {
         let output = self.command(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
     }
 
     fn must(&self, arguments: &[&str]) -> String {
@@ -116,15 +122,30 @@ fn a_lab_does_what_it_is_asked() {
     for daemon in ["controller", "agent host-1", "vswitch host-2"] {
         assert_eq!(condition(&status, daemon), "running");
     }
-    for (guest, addresses) in [("web-1", ["10.0.0.11", "fd00:10::11"]), ("web-2", ["10.0.0.12", "fd00:10::12"])] {
-        let entry = status["guests"].as_array().unwrap().iter().find(|entry| entry["guest"] == guest);
+    for (guest, addresses) in [
+        ("web-1", ["10.0.0.11", "fd00:10::11"]),
+        ("web-2", ["10.0.0.12", "fd00:10::12"]),
+    ] {
+        let entry = status["guests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|entry| entry["guest"] == guest);
         let own = entry.unwrap()["addresses"].as_array().unwrap();
-        assert!(addresses.iter().all(|address| own.contains(&Value::from(*address))), "{own:?}");
+        assert!(
+            addresses
+                .iter()
+                .all(|address| own.contains(&Value::from(*address))),
+            "{own:?}"
+        );
     }
     for address in ["10.0.0.12", "fd00:10::12"] {
         lab.must(&["exec", "web-1", "--", "ping", "-c", "2", "-W", "2", address]);
     }
-    let exit = lab.command(&["exec", "web-1", "--", "sh", "-c", "exit 7"]).status().unwrap();
+    let exit = lab
+        .command(&["exec", "web-1", "--", "sh", "-c", "exit 7"])
+        .status()
+        .unwrap();
     assert_eq!(exit.code(), Some(7), "the command's own exit status");
     let (ok, said) = lab.run(&["exec", "web-9", "--", "true"]);
     assert!(!ok && said.contains("web-1, web-2"), "{said}");
@@ -151,13 +172,22 @@ fn daemons_are_stopped_and_come_back(lab: &Lab) {
     lab.must(&["start", "controller"]);
     assert!(lab.must(&["start", "controller"]).contains("runs already"));
     lab.must(&["exec", "web-1", "--", "ping", "-c", "2", "-W", "5", "10.0.0.12"]);
-    assert!(lab.must(&["logs", "vswitch", "host-1"]).contains("vswitch host-1"));
+    assert!(
+        lab.must(&["logs", "vswitch", "host-1"])
+            .contains("vswitch host-1")
+    );
     // One that ends by itself is told from one that was stopped.
     let state = State::read(&lab.place).unwrap();
-    let agent = state.everyone().into_iter().find(|who| who.to_string() == "agent host-2");
+    let agent = state
+        .everyone()
+        .into_iter()
+        .find(|who| who.to_string() == "agent host-2");
     let process: ProcessIdentity = state.process(&agent.unwrap()).unwrap();
     assert!(process.signal(Signal::SIGKILL));
-    wait_for("its end", Duration::from_secs(5), || (!process.is_alive()).then_some(())).unwrap();
+    wait_for("its end", Duration::from_secs(5), || {
+        (!process.is_alive()).then_some(())
+    })
+    .unwrap();
     assert_eq!(condition(&lab.status(), "agent host-2"), "ended by itself");
 }
 
@@ -196,7 +226,8 @@ fn a_maker_that_is_told_to_stop_takes_down_what_it_made() {
 
     let mut maker = lab.up_command().arg("--foreground").spawn().unwrap();
     wait_for("the lab", Duration::from_secs(40), || {
-        let ready = State::read(&lab.place).is_ok_and(|state| state.phase == anet_lab::standing::Phase::Ready);
+        let ready =
+            State::read(&lab.place).is_ok_and(|state| state.phase == anet_lab::standing::Phase::Ready);
         ready.then_some(())
     })
     .unwrap();

@@ -1,5 +1,5 @@
 //! A guest of a standing lab: a namespace with a TAP of its own, which the switch of whatever host it is on holds. So its
-//! interface, addresses and connections stay when it moves, as those of a virtual machine do.
+//! interface, addresses and sockets stay when it moves, as those of a virtual machine do.
 
 use std::net::IpAddr;
 use std::time::Duration;
