@@ -22,12 +22,22 @@ const MEASURED: usize = 300;
 fn main() {
     let controller = Controller::start("cost");
     let client = controller.client();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     latency(&runtime, &client);
     fill(&client);
-    println!("controller_rss_mb_10k_ports {:.1}", resident(controller.process()));
+    println!(
+        "controller_rss_mb_10k_ports {:.1}",
+        resident(controller.process())
+    );
     let begin = Instant::now();
-    assert_eq!(client.get("/v2.0/ports").body["ports"].as_array().unwrap().len(), PORTS + MEASURED);
+    assert_eq!(
+        client.get("/v2.0/ports").body["ports"].as_array().unwrap().len(),
+        PORTS + MEASURED
+    );
     println!("list_10k_ports_ms {:.1}", begin.elapsed().as_secs_f64() * 1e3);
     let before = processor_seconds(controller.process());
     std::thread::sleep(std::time::Duration::from_secs(5));
@@ -37,7 +47,10 @@ fn main() {
 
 fn network(client: &Client, cidr: &str) -> String {
     let network = id(&client.post("/v2.0/networks", json!({"network": {}})));
-    id(&client.post("/v2.0/subnets", json!({"subnet": {"network_id": network, "cidr": cidr}})));
+    id(&client.post(
+        "/v2.0/subnets",
+        json!({"subnet": {"network_id": network, "cidr": cidr}}),
+    ));
     network
 }
 
@@ -80,7 +93,10 @@ fn fill(client: &Client) {
             assert_eq!(reply.status, 201, "{reply:?}");
         }
     }
-    println!("ports_a_second {:.0}", PORTS as f64 / begin.elapsed().as_secs_f64());
+    println!(
+        "ports_a_second {:.0}",
+        PORTS as f64 / begin.elapsed().as_secs_f64()
+    );
 }
 
 fn resident(process: u32) -> f64 {

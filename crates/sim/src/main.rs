@@ -25,6 +25,9 @@ struct Arguments {
     /// Controllers.
     #[arg(long, default_value_t = Size::default().controllers)]
     controllers: usize,
+    /// Milliseconds that each time of trouble lasts.
+    #[arg(long, default_value_t = Size::default().trouble_ms)]
+    trouble_ms: u64,
     /// Plants a defect, by its number.
     #[arg(long)]
     defect: Option<usize>,
@@ -36,7 +39,7 @@ fn main() -> ExitCode {
         controllers: arguments.controllers.max(1),
         hosts: arguments.hosts.clamp(1, 100),
         rounds: arguments.rounds,
-        ..Size::default()
+        trouble_ms: arguments.trouble_ms,
     };
     let defect = arguments
         .defect

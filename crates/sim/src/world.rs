@@ -250,7 +250,9 @@ impl World {
             controller.spawn(async move {
                 if shared.catch_up().await.is_ok() {
                     let fabric = shared.fabric.borrow();
-                    let missing = known.into_iter().filter(|(noun, id)| fabric.mirror().revision_of(*noun, id) == 0);
+                    let missing = known
+                        .into_iter()
+                        .filter(|(noun, id)| fabric.mirror().revision_of(*noun, id) == 0);
                     unseen.borrow_mut().extend(missing);
                 }
             });

@@ -108,7 +108,9 @@ impl Client {
                 continue;
             };
             let head = head.to_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
             if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
                 let status = head.split(' ').nth(1).unwrap().parse().unwrap();
                 let body = serde_json::from_str(body).unwrap_or(Value::Null);

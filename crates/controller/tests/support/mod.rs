@@ -15,7 +15,9 @@ use serde_json::Value;
 /// The program under test; an example gets it as its argument.
 pub fn program() -> String {
     let built = option_env!("CARGO_BIN_EXE_anet-controller").map(str::to_owned);
-    built.or_else(|| std::env::args().nth(1)).expect("the path of anet-controller as argument")
+    built
+        .or_else(|| std::env::args().nth(1))
+        .expect("the path of anet-controller as argument")
 }
 
 /// Nothing here takes longer, also on a busy machine.
