@@ -147,7 +147,7 @@ fn main() {
         &create(&["members"]),
         &delete,
     );
-    let rule_of = |owner: &str| IntentChange::Rule(id("fresh"), Some(rule(owner, 80, "small")));
+    let rule_of = |owner: &str| IntentChange::Rule(id("fresh"), Some(rule(owner, 80, "members")));
     let gone = IntentChange::Rule(id("fresh"), None);
     measure(
         &mut planner,
