@@ -1,5 +1,5 @@
 //! What planning costs in a large fabric: 1,000 hosts, 20,000 ports in networks of 20 on 20 hosts each, and a group of 10,000
-//! members in whose plans 500 hosts have its set. Prints times and counts; arguments: hosts, ports.
+//! members whose addresses every host needs for a rule. Prints times and counts; arguments: hosts, ports.
 
 use std::time::{Duration, Instant};
 
@@ -81,7 +81,7 @@ fn fabric(hosts: usize, ports: usize) -> Vec<IntentChange> {
         ));
     }
     for number in 0..ports {
-        // Half of all ports are members; who lets members in is on every second host.
+        // Half of all ports are members, the others let members in.
         let groups: &[&str] = match number % 2 {
             0 => &["members"],
             _ => &["small"],
