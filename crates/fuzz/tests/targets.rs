@@ -56,3 +56,8 @@ fn api() {
 fn segments() {
     driver::run("segments", targets::segments::seeds(), targets::segments::target);
 }
+
+#[test]
+fn session() {
+    driver::run("session", targets::session::seeds(), targets::session::target);
+}

@@ -7,6 +7,7 @@ pub mod parser;
 pub mod pipeline;
 pub mod plan_text;
 pub mod segments;
+pub mod session;
 
 /// Their names, which are those of the folders of their corpora.
 pub const NAMES: [&str; 6] = [

@@ -1,0 +1,180 @@
+//! The real agent with a real vswitch; no port is attached, so that it runs anywhere.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+#[path = "daemon/host.rs"]
+mod host;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anet_lab::{skip, wait_for};
+use anet_model::changeset::Change;
+use anet_model::digest::PlanDigest;
+use anet_wire::control::trace::{TraceFields, TracePacket, TraceProtocol, TraceRequest, TraceSource};
+use anet_wire::session::{AgentMessage, ControllerMessage};
+use host::{Controller, HOST, Host, plan, programs, snapshot, step};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a daemon says that must not start: one line.
+fn refused(mut command: Command) -> String {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert_eq!(text.lines().count(), 1, "one line: {text}");
+    text
+}
+
+#[test]
+fn a_plan_comes_in_is_traced_survives_kills_and_needs_no_controller() {
+    let name = "a_plan_comes_in_is_traced_survives_kills_and_needs_no_controller";
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return skip(name, &reason),
+    };
+    let (mut controller, mut host) = (Controller::start(), Host::new(programs));
+    controller.enrol(&host.data());
+    host.start_vswitch();
+    host.start_agent();
+    let mut session = controller.session();
+    assert_eq!(
+        (session.hello.host.as_str(), session.hello.cursor.revision),
+        (HOST, 0)
+    );
+    let mut wanted = plan(3);
+    controller.send(&session, snapshot(&wanted, 7));
+    controller.acknowledged(&mut session, 7);
+    assert!(host.ctl(&["dump"]).unwrap().contains("port-0003"));
+    controller.send(
+        &session,
+        step(8, vec![Change::Port("port-0003".parse().unwrap(), None)]),
+    );
+    controller.acknowledged(&mut session, 8);
+    wanted.ports.remove(&"port-0003".parse().unwrap());
+    assert!(!host.ctl(&["dump"]).unwrap().contains("port-0003"));
+    let digest = PlanDigest::of(&wanted).total();
+    controller.hear(&mut session, |message| match message {
+        AgentMessage::Report(report) if report.cursor.revision == 8 && report.ports.len() == 2 => {
+            assert_eq!((report.digest, report.not_durable), (digest, None));
+            Some(())
+        }
+        _ => None,
+    });
+    let fields = TraceFields {
+        source: None,
+        destination: "10.0.0.2".parse().unwrap(),
+        destination_mac: None,
+        protocol: TraceProtocol::Icmp {
+            kind: None,
+            code: None,
+        },
+    };
+    let request = TraceRequest {
+        from: TraceSource::Port("port-0001".parse().unwrap()),
+        packet: TracePacket::Fields(fields),
+    };
+    session.say(&ControllerMessage::Trace { id: 3, request });
+    controller.hear(&mut session, |message| match message {
+        AgentMessage::TraceAnswer { id: 3, answer } => {
+            assert!(answer.unwrap().steps.iter().any(|step| step.stage == "guard"));
+            Some(())
+        }
+        _ => None,
+    });
+
+    // The vswitch is killed: it gets everything again.
+    host.vswitch.take().unwrap().kill9();
+    host.start_vswitch();
+    host.wait_for_plan("the plan after a kill of the vswitch", |text| {
+        text.contains("port-0002")
+    });
+    controller.hear(&mut session, |message| match message {
+        AgentMessage::Report(report) => (report.digest == digest && report.ports.len() == 2).then_some(()),
+        _ => None,
+    });
+
+    // The agent is killed: it goes on where it was.
+    host.agent.take().unwrap().kill9();
+    host.start_agent();
+    let again = controller.session();
+    assert_eq!((again.hello.cursor.revision, again.hello.digest), (8, digest));
+    assert_ne!(again.hello.instance, session.hello.instance);
+
+    // Everything is gone but the disk.
+    drop(controller);
+    host.agent.take().unwrap().kill9();
+    host.vswitch.take().unwrap().kill9();
+    host.start_vswitch();
+    host.start_agent();
+    host.wait_for_plan("the plan from disk alone", |text| text.contains("port-0002"));
+    let status = || Some(host.ask(&["status"])).filter(|(_, text)| text.contains("has the plan"));
+    let (_, text) = wait_for("a status", PATIENCE, status).unwrap();
+    assert!(
+        text.contains("controller  none") && text.contains("applied     revision 8"),
+        "{text}"
+    );
+}
+
+#[test]
+fn ports_are_attached_and_detached_by_hand() {
+    let name = "ports_are_attached_and_detached_by_hand";
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return skip(name, &reason),
+    };
+    let (mut controller, mut host) = (Controller::start(), Host::new(programs));
+    controller.enrol(&host.data());
+    host.start_vswitch();
+    host.start_agent();
+    let mut session = controller.session();
+    controller.send(&session, snapshot(&plan(2), 1));
+    controller.acknowledged(&mut session, 1);
+    let absent = "anet-none0";
+    let (done, text) = host.ask(&["attach", "port-0001", "--packet", absent]);
+    assert!(done && text.contains("done"), "{text}");
+    assert!(host.ctl(&["dump"]).unwrap().contains(absent));
+    let (done, text) = host.ask(&["attach", "port-0002", "--tap", absent]);
+    assert!(
+        !done && text.contains("port port-0001 has this interface"),
+        "{text}"
+    );
+    // Detached at the controller's side, and there again: the host still knows.
+    let port = plan(2).ports[&"port-0001".parse().unwrap()].clone();
+    controller.send(
+        &session,
+        step(2, vec![Change::Port("port-0001".parse().unwrap(), None)]),
+    );
+    controller.acknowledged(&mut session, 2);
+    assert!(!host.ctl(&["dump"]).unwrap().contains(absent));
+    controller.send(
+        &session,
+        step(3, vec![Change::Port("port-0001".parse().unwrap(), Some(port))]),
+    );
+    controller.acknowledged(&mut session, 3);
+    assert!(host.ctl(&["dump"]).unwrap().contains(absent));
+    let (done, text) = host.ask(&["detach", "port-0001"]);
+    assert!(done, "{text}");
+    assert!(!host.ctl(&["dump"]).unwrap().contains(absent));
+    let (done, text) = host.ask(&["status", "--json"]);
+    assert!(done && text.contains("\"vswitch_is_up\": true"), "{text}");
+}
+
+#[test]
+fn what_cannot_start_says_why_in_one_line() {
+    let name = "what_cannot_start_says_why_in_one_line";
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return skip(name, &reason),
+    };
+    let (controller, mut host) = (Controller::start(), Host::new(programs));
+    assert!(refused(host.agent_command()).contains("join first"));
+    controller.enrol(&host.data());
+    host.start_agent();
+    let ready = || Some(host.ask(&["status"])).filter(|(done, _)| *done);
+    let (_, text) = wait_for("the agent", PATIENCE, ready).unwrap();
+    assert!(text.contains("vswitch     down: no connection to"), "{text}");
+    assert!(refused(host.agent_command()).contains("in use by another agent"));
+    host.agent.take().unwrap().kill9();
+    std::fs::write(host.data().join("agent.json"), "{").unwrap();
+    assert!(refused(host.agent_command()).contains("agent.json cannot be understood"));
+}
