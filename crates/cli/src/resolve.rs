@@ -28,6 +28,24 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// Where no project was named: that of the network or group that was.
+    pub(crate) fn learn_owner(
+        &mut self,
+        session: &Session<'_>,
+        attribute: &str,
+        value: &Value,
+    ) -> Result<(), CliError> {
+        let owned = flag::refers_to(attribute)
+            .filter(|resource| matches!(resource, Resource::Network | Resource::SecurityGroup));
+        if let (None, Some(resource), Some(id)) = (&self.project, owned, value.as_str()) {
+            let object = session.client.show(resource, id)?;
+            self.learn("project_id", object.get("project_id").unwrap_or(&Value::Null));
+        }
+        Ok(())
+    }
+}
+
 /// The id of an object.
 pub(crate) fn id_of(object: &Object) -> &str {
     object.get("id").and_then(Value::as_str).unwrap_or_default()

@@ -44,6 +44,26 @@ fn names_become_ids() {
 }
 
 #[test]
+fn groups_are_looked_for_in_the_owner_of_the_network() {
+    let fake = Fake::new("owner");
+    let object = |value: Value| value.as_object().unwrap().clone();
+    let group = |id: &str, project: &str| object(json!({"id": id, "name": "default", "project_id": project}));
+    let network = object(json!({"id": "n", "name": "blue", "project_id": "p2"}));
+    {
+        let mut state = fake.state.lock().unwrap();
+        let groups = vec![group("g1", "p1"), group("g2", "p2")];
+        state.objects.insert(anet_api::Resource::SecurityGroup, groups);
+        state.objects.insert(anet_api::Resource::Network, vec![network]);
+    }
+    fake.ok("port create x --network blue --security-group default");
+    assert_eq!(fake.last("POST")["port"]["security_groups"], json!(["g2"]));
+    fake.ok("security-group rule create g1 --remote-group default");
+    assert_eq!(fake.last("POST")["security_group_rule"]["remote_group_id"], "g1");
+    fake.ok("port set x --no-security-group --security-group g1");
+    assert_eq!(fake.last("PUT")["port"]["security_groups"], json!(["g1"]));
+}
+
+#[test]
 fn lists_are_tables() {
     let fake = fabric("tables");
     let host = json!({"id": "h1", "name": "h1"}).as_object().unwrap().clone();

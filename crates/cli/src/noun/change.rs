@@ -14,6 +14,10 @@ use crate::{Session, output, value};
 pub(super) fn create(session: &mut Session<'_>, noun: &Noun, matches: &ArgMatches) -> Result<u8, CliError> {
     let mut attributes = Object::new();
     let mut scope = Scope::default();
+    // Each project has a group `default`.
+    let names_groups = ["security_groups", "remote_group_id"]
+        .iter()
+        .any(|name| matches.try_contains_id(name).is_ok_and(|given| given));
     for attribute in noun
         .resource
         .attributes()
@@ -27,6 +31,9 @@ pub(super) fn create(session: &mut Session<'_>, noun: &Noun, matches: &ArgMatche
         let cleared = clearing(flag, matches).then(|| nothing(attribute));
         if let Some(value) = said.or(cleared) {
             scope.learn(attribute.name, &value);
+            if names_groups {
+                scope.learn_owner(session, attribute.name, &value)?;
+            }
             attributes.insert(attribute.name.to_string(), value);
         }
     }
