@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anet_api::client::ClientError;
 use anet_api::events::{EVENTS_PATH, Event, Events};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -46,12 +47,20 @@ pub(crate) fn run(session: &mut Session<'_>, matches: &ArgMatches) -> Result<u8,
     loop {
         write(session, &answer.events)?;
         session.out.flush()?;
-        let seen = answer.last;
+        answer = following(session, answer.last)?;
+    }
+}
+
+/// What came after the event of that number. A controller that is away for a while is waited for.
+fn following(session: &Session<'_>, seen: u64) -> Result<Events, CliError> {
+    let path = format!("{EVENTS_PATH}?after={seen}");
+    loop {
         std::thread::sleep(PACE);
-        answer = session.client.get(&format!("{EVENTS_PATH}?after={seen}"))?;
-        if answer.last < seen {
+        match session.client.get::<Events>(&path) {
             // Another process counts from its own beginning.
-            answer = session.client.get(EVENTS_PATH)?;
+            Ok(answer) if answer.last < seen => return Ok(session.client.get(EVENTS_PATH)?),
+            Err(ClientError::Unreachable { .. }) => {}
+            answer => return Ok(answer?),
         }
     }
 }

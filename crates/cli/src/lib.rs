@@ -46,15 +46,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
 }
 
 fn not_understood(error: &clap::Error, out: &mut dyn Write, errors: &mut dyn Write) -> u8 {
-    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let text = error.render();
-    // There is nobody left to tell where this fails.
-    let _ = if asked {
-        write!(out, "{text}")
-    } else {
-        write!(errors, "{text}")
+    let text = error.render().to_string();
+    let (written, status) = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (out.write_all(text.as_bytes()), 0),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => (errors.write_all(text.as_bytes()), 2),
+        _ => (writeln!(errors, "anet: {}", first_paragraph(&text)), 2),
     };
-    if asked { 0 } else { 2 }
+    // There is nobody left to tell where this fails.
+    drop(written);
+    status
+}
+
+/// What is wrong, on one line; how the command is used is its help's to say.
+fn first_paragraph(text: &str) -> String {
+    let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+    let words = lines.collect::<Vec<_>>().join(" ");
+    let what = words.strip_prefix("error: ").unwrap_or(&words);
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    format!("{}{}; --help shows more", output::line(what), output::line(&tip))
 }
 
 /// What a command has to work with.

@@ -219,18 +219,22 @@ fn errors_are_one_line() {
 #[test]
 fn what_is_not_understood_has_status_two() {
     let fake = Fake::new("usage");
-    for line in [
-        "network",
-        "network paint",
-        "network create",
-        "port set x",
-        "host create h",
-        "network create x --colour red",
-    ] {
-        let (status, out, errors) = fake.run(line);
-        assert_eq!((status, out.as_str()), (2, ""), "{line}");
-        assert!(!errors.is_empty(), "{line}");
-    }
+    let check = |line: &str, part: &str| {
+        let (status, error) = fake.fails(line);
+        assert_eq!(status, 2, "{line}");
+        assert!(error.starts_with("anet: ") && error.contains(part), "{error}");
+    };
+    check("network paint", "unrecognized subcommand 'paint'");
+    check("network create", "not provided: <NAME>");
+    check("port create x", "not provided: --network <NETWORK>");
+    check("port set x", "not provided");
+    check("host create h", "unrecognized subcommand 'create'");
+    check("network create x --colour red", "unexpected argument '--colour'");
+    check("network list --limit many", "'many'");
+    check("trace x --to 10.0.0.1 --tcp 1 --udp 1", "cannot be used with");
+    let (status, out, errors) = fake.run("network");
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(errors.contains("list") && errors.contains("create"), "{errors}");
     let (status, out, _) = run(&["anet", "--help"].map(str::to_string));
     assert_eq!(status, 0);
     assert!(out.contains("security-group") && out.contains("trace"), "{out}");
