@@ -39,7 +39,12 @@ pub struct Options {
 impl Options {
     /// The options of a file, if it is there.
     pub fn of_file(path: &std::path::Path) -> Result<Self, StartError> {
-        toml::from_str(&files::read(path)?).map_err(|error| StartError::content(path, error))
+        let text = files::read(path)?;
+        toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            StartError::content(path, format!("line {line}: {}", error.message()))
+        })
     }
 
     /// These, and for what they leave open, those of `other`.

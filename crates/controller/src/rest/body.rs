@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anet_api::ApiError;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 /// The largest body.
 pub const BODY_MAXIMUM: usize = 1024 * 1024;
+/// How much of a body that is too large is read before the connection is cut.
+const THROWN_AWAY_MAXIMUM: usize = 16 * 1024 * 1024;
 /// How long a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -17,12 +19,6 @@ pub const STRANGERS_MAXIMUM: usize = 64 * 1024;
 
 /// Reads a body of at most so many bytes.
 pub async fn read(headers: &HeaderMap, body: Incoming, maximum: usize) -> Result<Vec<u8>, ApiError> {
-    let told = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|length| length > maximum as u64) {
-        return Err(too_large(maximum));
-    }
     if headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
@@ -30,11 +26,8 @@ pub async fn read(headers: &HeaderMap, body: Incoming, maximum: usize) -> Result
         let text = "A compressed body is not accepted: send it as it is.";
         return Err(ApiError::new(415, "HTTPUnsupportedMediaType", text));
     }
-    let all = tokio::time::timeout(BODY_TIME, Limited::new(body, maximum).collect()).await;
-    match all {
-        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(maximum)),
-        Ok(Err(error)) => Err(ApiError::bad_request(format!("The body broke off: {error}."))),
+    match tokio::time::timeout(BODY_TIME, collect(body, maximum)).await {
+        Ok(read) => read,
         Err(_) => {
             let text = format!("The body took longer than {} s.", BODY_TIME.as_secs());
             Err(ApiError::new(408, "HTTPRequestTimeout", text))
@@ -42,8 +35,25 @@ pub async fn read(headers: &HeaderMap, body: Incoming, maximum: usize) -> Result
     }
 }
 
-fn too_large(maximum: usize) -> ApiError {
-    ApiError::too_large(format!(
-        "The body is larger than {maximum} bytes: ask for fewer objects at once."
-    ))
+/// What is too much is read and thrown away, up to a bound: a client that is still sending does not hear an answer.
+async fn collect(mut body: Incoming, maximum: usize) -> Result<Vec<u8>, ApiError> {
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::bad_request(format!("The body broke off: {error}.")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        match length {
+            length if length <= maximum => bytes.extend_from_slice(&data),
+            length if length <= THROWN_AWAY_MAXIMUM => bytes = Vec::new(),
+            _ => break,
+        }
+    }
+    match length <= maximum {
+        true => Ok(bytes),
+        false => Err(ApiError::too_large(format!(
+            "The body is larger than {maximum} bytes: ask for fewer objects at once."
+        ))),
+    }
 }
