@@ -91,7 +91,7 @@ impl Agent {
 
     pub async fn connect(&mut self) {
         let tls = ClientTls::new(&self.credentials, Role::Controller, Clock::system()).unwrap();
-        let stream = connect(&[self.endpoint.clone()], &tls, &Settings::default())
+        let stream = connect(std::slice::from_ref(&self.endpoint), &tls, &Settings::default())
             .await
             .unwrap();
         self.stream = Some(stream);
