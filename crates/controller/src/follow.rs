@@ -114,8 +114,11 @@ async fn watch(shared: &Shared, from: Revision) -> Result<(), End> {
 /// Asks the counter. What was missing already the last time is lost, even if nothing comes behind it.
 async fn look(shared: &Shared, watcher: &mut dyn Watcher, missing: &mut Option<Revision>) -> Result<(), End> {
     let (counter, revision) = shared.counter().await?;
-    let known = shared.state().mirror().revision();
-    if known >= counter {
+    let (known, has) = {
+        let state = shared.state();
+        (state.mirror().revision(), state.mirror().has(counter))
+    };
+    if has {
         *missing = None;
         shared.act(|state, now| {
             state.mirror_mut().advance(counter, revision);

@@ -46,6 +46,22 @@ pub enum Followed {
     Gap,
 }
 
+/// The state of the change counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counted {
+    times: u64,
+    revision: Revision,
+}
+
+impl Counted {
+    fn of(counter: &KeyValue) -> Self {
+        Self {
+            times: counter.version,
+            revision: counter.mod_revision,
+        }
+    }
+}
+
 /// The mirror. It starts empty, at revision 0.
 #[derive(Debug)]
 pub struct Mirror {
@@ -53,7 +69,8 @@ pub struct Mirror {
     index: Index,
     revisions: HashMap<(Noun, String), (Revision, Option<SecurityGroupId>)>,
     revision: Revision,
-    counter: u64,
+    /// How often the counter was put, and when last, as far as the mirror has seen.
+    counter: Counted,
     cluster: Cluster,
     cluster_revision: Revision,
 }
@@ -66,7 +83,7 @@ impl Mirror {
             index: Index::default(),
             revisions: HashMap::new(),
             revision: 0,
-            counter: 0,
+            counter: Counted::default(),
             cluster: Cluster::default(),
             cluster_revision: 0,
         }
@@ -148,7 +165,7 @@ impl Mirror {
             self.revisions.remove(&key);
         }
         self.revision = listing.revision;
-        self.counter = counter.map_or(0, |counter| counter.version);
+        self.counter = counter.map_or(Counted::default(), Counted::of);
         Ok(self.take_in(changes))
     }
 
@@ -189,14 +206,24 @@ impl Mirror {
             changes.push(change);
         }
         self.counter = counter;
+<<<<<<< HEAD
         // Not the batch's own revision: what was lost may lie between the last event and that.
         self.revision = self.revision.max(newest);
+=======
+        // Not the batch's revision: a watch that has lost something does not know.
+        self.revision = self.revision.max(counter.revision);
+>>>>>>> cf6cd5e (controller: a watch's word of progress is not taken for what it lost)
         Ok(Followed::Applied(self.take_in(changes)))
     }
 
-    /// Nothing was written between what the mirror has and `revision`: the counter, last put at `counter`, says so.
+    /// True where the mirror has all writes up to the counter's state at `counter`, the revision that put it last.
+    pub const fn has(&self, counter: Revision) -> bool {
+        counter <= self.counter.revision
+    }
+
+    /// Nothing but what the mirror has was written up to `revision`, as the counter says, which was last put at `counter`.
     pub fn advance(&mut self, counter: Revision, revision: Revision) {
-        if counter <= self.revision {
+        if self.has(counter) {
             self.revision = self.revision.max(revision);
         }
     }
@@ -220,7 +247,7 @@ fn typed(group: Option<String>) -> Option<SecurityGroupId> {
 }
 
 /// Counts the writes of some events on from `counter`; `None` where one is missing, or an object of one.
-fn count(events: &[&Event], mut counter: u64) -> Option<u64> {
+fn count(events: &[&Event], mut counter: Counted) -> Option<Counted> {
     for revision in events.chunk_by(|a, b| a.revision == b.revision) {
         let mut objects = 0_usize;
         let mut said = None;
@@ -232,7 +259,9 @@ fn count(events: &[&Event], mut counter: u64) -> Option<u64> {
             }
         }
         match said {
-            Some(put) if put.version == counter + 1 && put.value == counter_value(objects) => counter += 1,
+            Some(put) if put.version == counter.times + 1 && put.value == counter_value(objects) => {
+                counter = Counted::of(put);
+            }
             None if objects == 0 => {}
             _ => return None,
         }

@@ -203,3 +203,28 @@ fn idempotency_keys_that_expire_are_no_gap() {
         assert_eq!(names(&mirror), ["1"]);
     });
 }
+
+#[test]
+fn progress_is_not_taken_for_what_was_lost() {
+    runtime().block_on(async {
+        let truth = ModelStore::new(ManualClock::default());
+        let script = Script::default();
+        let store = truth.client_with(script.clone());
+        let mut mirror = Mirror::new(Settings::default());
+        load(&store, &mut mirror).await;
+        let mut watcher = watch(&store, &mirror).await;
+        script.delivery(2, DeliveryFault::Lost);
+        let written = store.transact(project("a", "1")).await.unwrap().revision;
+        store
+            .put(keys::idempotency("p", "h"), b"x".to_vec())
+            .await
+            .unwrap();
+        let batch = watcher.next().await.unwrap();
+        assert!(batch.revision > written, "something else came behind it");
+        mirror.follow(&batch).unwrap();
+        watcher.request_progress();
+        let batch = watcher.next().await.unwrap();
+        mirror.follow(&batch).unwrap();
+        assert!(mirror.revision() < written && !mirror.has(written));
+    });
+}
