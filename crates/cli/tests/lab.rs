@@ -237,3 +237,35 @@ fn a_maker_that_is_told_to_stop_takes_down_what_it_made() {
     assert!(maker.wait().unwrap().success());
     assert!(lab.is_gone());
 }
+
+#[test]
+fn a_lab_that_cannot_be_made_leaves_nothing_unless_it_is_to_be_looked_at() {
+    let test = "a_lab_that_cannot_be_made_leaves_nothing_unless_it_is_to_be_looked_at";
+    if let Some(reason) = missing() {
+        return skip(test, &reason);
+    }
+    let lab = Lab::new("broken");
+    let try_it = |keep: &[&str]| {
+        // An agent that ends at once: its host does not join.
+        let command = lab
+            .up_command()
+            .env("ANET_AGENT", "/bin/false")
+            .args(keep)
+            .stderr(Stdio::piped())
+            .output();
+        let output = command.unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = try_it(&[]);
+    assert!(said.contains("/bin/false"), "{said}");
+    assert!(lab.is_gone());
+    let said = try_it(&["--keep"]);
+    assert!(said.contains("anet lab down"), "{said}");
+    assert!(lab.place.exists());
+    assert_eq!(lab.status()["phase"], "half made: take it down");
+    // Its maker is gone: another one begins anew.
+    let said = try_it(&[]);
+    assert!(said.contains("/bin/false"), "{said}");
+    assert!(lab.is_gone());
+}

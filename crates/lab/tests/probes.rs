@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anet_lab::probe::{Attempt, Listener, PacedUdp, TcpHold, attempt, iperf, ping};
+use anet_lab::probe::{Attempt, Listener, PacedUdp, TcpHold, WebPage, attempt, curl, iperf, ping};
 use anet_lab::{KernelVxlan, Namespace, missing_for, skip, wire};
 use anet_packet::addr::Vni;
 
@@ -93,4 +93,23 @@ fn probes_see_loss_silence_and_refusal() {
         paced.lost() > 100 && paced.longest_gap > Duration::from_millis(250),
         "{paced:?}"
     );
+}
+
+#[test]
+fn pages_say_whose_they_are_and_silence_is_no_failure() {
+    if let Some(reason) = missing_for(&["curl", "bridge"]) {
+        return skip("pages_say_whose_they_are_and_silence_is_no_failure", &reason);
+    }
+    let pair = vxlan_pair();
+    let page = WebPage::serve(&pair.right, 80, "right").unwrap();
+    let target = SocketAddr::new(pair.address, 80);
+    let patience = Duration::from_millis(700);
+    assert_eq!(
+        curl(&pair.left, target, patience).unwrap().as_deref(),
+        Some("right")
+    );
+    drop(page);
+    assert_eq!(curl(&pair.left, target, patience).unwrap(), None, "refused");
+    let nobody = SocketAddr::new("10.0.0.99".parse().unwrap(), 80);
+    assert_eq!(curl(&pair.left, nobody, patience).unwrap(), None, "silent");
 }

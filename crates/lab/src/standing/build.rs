@@ -17,6 +17,8 @@ use crate::{LabError, Namespace, missing_for, output_of, wait_for};
 const DAEMON: Duration = Duration::from_secs(15);
 /// How long all hosts may take until they have applied what was asked for.
 const APPLIED: Duration = Duration::from_secs(30);
+/// Bytes of the longest path of a socket.
+const SOCKET_PATH: usize = 107;
 /// Tools that a lab runs.
 const TOOLS: [&str; 6] = ["dhclient", "unshare", "setsid", "sysctl", "ping", "bridge"];
 
@@ -67,6 +69,7 @@ fn begin(place: &Place, description: Description) -> Result<(Lock, State), LabEr
     if abandoned {
         removal::remove(place)?;
     }
+    sockets_fit(place, &description)?;
     place.make_home()?;
     if !place.namespaces().is_empty() {
         return Err(is_there(place));
@@ -80,6 +83,22 @@ fn begin(place: &Place, description: Description) -> Result<(Lock, State), LabEr
     let state = State::new(description, address::choose(place)?);
     state.write(place)?;
     Ok((lock, state))
+}
+
+/// A path of a socket has a bound (unix(7)), which a long path of labs would pass.
+fn sockets_fit(place: &Place, lab: &Description) -> Result<(), LabError> {
+    let paths = lab
+        .hosts
+        .names()
+        .map(|host| programs::vswitch_socket(place, host));
+    match paths.max_by_key(|path| path.as_os_str().len()) {
+        Some(path) if path.as_os_str().len() > SOCKET_PATH => Err(LabError::Refused(format!(
+            "{} is longer than the {SOCKET_PATH} bytes that a socket's path has: choose a shorter folder for labs \
+             (ANET_LABS), or shorter names",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn is_there(place: &Place) -> LabError {
