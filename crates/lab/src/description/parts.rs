@@ -39,6 +39,13 @@ impl Underlay {
         let usual = || "192.0.2.0/24".parse().expect("a prefix");
         self.ipv4.or(self.ipv6).unwrap_or_else(usual)
     }
+
+    /// The largest IP packet of a network that it carries: a frame inside VXLAN has up to 50 bytes around the packet over IPv4, 70
+    /// over IPv6.
+    pub fn room(&self) -> u16 {
+        let around = if self.range().address().is_ipv6() { 70 } else { 50 };
+        self.mtu.saturating_sub(around)
+    }
 }
 
 /// How an underlay is built.
@@ -80,7 +87,7 @@ pub struct Project {
 pub struct Network {
     /// Its segment; the controller's choice where nothing is said.
     pub vni: Option<u32>,
-    /// Largest IP packet; the controller's choice where nothing is said.
+    /// Largest IP packet; what the underlay carries where nothing is said.
     pub mtu: Option<u16>,
     /// Subnets.
     pub subnets: Named<Subnet>,

@@ -26,7 +26,7 @@ struct Made {
 pub(super) fn create(rest: &Rest, lab: &Description) -> Result<BTreeMap<String, GuestState>, LabError> {
     let mut guests = BTreeMap::new();
     for (name, project) in lab.projects.iter() {
-        let made = create_project(rest, name, project)?;
+        let made = create_project(rest, name, project, lab.underlay.room())?;
         for (guest, said) in project.guests.iter() {
             go_on()?;
             let port = rest.create(Resource::Port, port_of(guest, said, &made))?;
@@ -36,7 +36,8 @@ pub(super) fn create(rest: &Rest, lab: &Description) -> Result<BTreeMap<String, 
     Ok(guests)
 }
 
-fn create_project(rest: &Rest, name: &str, project: &Project) -> Result<Made, LabError> {
+/// `room` is the MTU of networks that ask for none.
+fn create_project(rest: &Rest, name: &str, project: &Project, room: u16) -> Result<Made, LabError> {
     go_on()?;
     let mut made = Made {
         project: id_of(&rest.create(Resource::Project, json!({"name": name}))?)?,
@@ -55,7 +56,7 @@ fn create_project(rest: &Rest, name: &str, project: &Project) -> Result<Made, La
         }
     }
     for (network, said) in project.networks.iter() {
-        let id = id_of(&rest.create(Resource::Network, network_of(network, said, &made.project))?)?;
+        let id = id_of(&rest.create(Resource::Network, network_of(network, said, &made.project, room))?)?;
         made.networks.insert(network.to_owned(), id.clone());
         for (subnet, said) in said.subnets.iter() {
             let body = subnet_of(subnet, said, &id, &made.project);
@@ -69,16 +70,14 @@ fn create_project(rest: &Rest, name: &str, project: &Project) -> Result<Made, La
     Ok(made)
 }
 
-fn network_of(name: &str, said: &Network, project: &str) -> Value {
+fn network_of(name: &str, said: &Network, project: &str, room: u16) -> Value {
     let mut body = Map::from_iter([
         ("name".to_owned(), json!(name)),
         ("project_id".to_owned(), json!(project)),
+        ("mtu".to_owned(), json!(said.mtu.unwrap_or(room))),
     ]);
     if let Some(vni) = said.vni {
         body.insert("provider:segmentation_id".to_owned(), json!(vni));
-    }
-    if let Some(mtu) = said.mtu {
-        body.insert("mtu".to_owned(), json!(mtu));
     }
     body.into()
 }
@@ -280,6 +279,22 @@ mod tests {
             port_of("g", &guest, &made)["fixed_ips"],
             json!([{"subnet_id": "S"}])
         );
+    }
+
+    #[test]
+    fn a_network_is_as_large_as_the_underlay_has_room_for() {
+        let mtu = |underlay: &str| {
+            let lab = parse(&format!("name: x\nunderlay: {underlay}\nhosts: {{h: }}")).unwrap();
+            let body = |said: &Network| network_of("n", said, "P", lab.underlay.room())["mtu"].clone();
+            let asked = Network {
+                mtu: Some(1_280),
+                ..Network::default()
+            };
+            assert_eq!(body(&asked), json!(1_280));
+            body(&Network::default())
+        };
+        assert_eq!(mtu("{}"), json!(1_450));
+        assert_eq!(mtu("{mtu: 1600, ipv6: 2001:db8::/64}"), json!(1_530));
     }
 
     #[test]
