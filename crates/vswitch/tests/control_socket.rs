@@ -294,8 +294,10 @@ fn hostile_clients_get_an_error_and_keep_nobody_waiting() {
 #[test]
 fn the_command_line_says_why_there_is_no_answer() {
     let daemon = Daemon::start(&[]);
-    let crowd: Vec<UnixStream> = (0..anet_vswitch::daemon::socket::CLIENTS)
-        .map(|_| daemon.stream())
+    // Each has its seat before the next one comes: who was there before them may not have left yet.
+    let seated = || Client::greet(daemon.stream(), "test").ok();
+    let crowd: Vec<Client<UnixStream>> = (0..anet_vswitch::daemon::socket::CLIENTS)
+        .map(|_| wait_for("a free seat", PATIENCE, seated).unwrap())
         .collect();
     // Whether the refusal or the hello comes first is a race: the reason is told each time.
     for _ in 0..20 {
