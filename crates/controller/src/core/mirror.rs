@@ -179,7 +179,6 @@ impl Mirror {
         let Some(counter) = count(&fresh, self.counter) else {
             return Ok(Followed::Gap);
         };
-        let newest = fresh.last().map_or(self.revision, |event| event.revision);
         // Of an object that was changed several times, only what it is in the end counts.
         let mut latest = BTreeMap::new();
         for event in fresh {
@@ -206,13 +205,8 @@ impl Mirror {
             changes.push(change);
         }
         self.counter = counter;
-<<<<<<< HEAD
-        // Not the batch's own revision: what was lost may lie between the last event and that.
-        self.revision = self.revision.max(newest);
-=======
         // Not the batch's revision: a watch that has lost something does not know.
         self.revision = self.revision.max(counter.revision);
->>>>>>> cf6cd5e (controller: a watch's word of progress is not taken for what it lost)
         Ok(Followed::Applied(self.take_in(changes)))
     }
 
