@@ -65,6 +65,7 @@ impl HostSession {
             return;
         }
         self.acknowledged = Some(cursor);
+        self.log.forget(cursor.revision);
         self.pending.retain(|_, revision| *revision > cursor.revision);
         if idle && expected.is_some() {
             // The plan is there as it should be, whatever revision last touched a port.

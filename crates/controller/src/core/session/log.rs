@@ -9,7 +9,7 @@ use anet_model::digest::Digest;
 /// The most entries that are kept.
 const ENTRIES_MAXIMUM: usize = 1_024;
 /// The most changes that are kept in all entries together.
-const CHANGES_MAXIMUM: usize = 8_192;
+const CHANGES_MAXIMUM: usize = 4_096;
 
 /// One step of a host's plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,17 @@ impl ChangeLog {
         }
     }
 
+    /// Forgets the steps up to a revision: the host has them.
+    pub fn forget(&mut self, revision: Revision) {
+        while let Some(oldest) = self.entries.front()
+            && oldest.to <= revision
+        {
+            self.changes -= oldest.changes.len();
+            self.floor = oldest.to;
+            self.entries.pop_front();
+        }
+    }
+
     /// The revision of the newest step, or the floor.
     pub fn head(&self) -> Revision {
         self.entries.back().map_or(self.floor, |entry| entry.to)
@@ -108,6 +119,20 @@ mod tests {
         assert_eq!((log.behind(15), log.head()), (Behind::Nothing, 15));
         assert_eq!(log.digest_at(14), Some(entry(12, 1).digest));
         assert_eq!(log.digest_at(11), None);
+    }
+
+    #[test]
+    fn what_the_host_has_is_forgotten() {
+        let mut log = ChangeLog::new(0);
+        (1..=3).for_each(|revision| log.push(entry(revision, 2)));
+        log.forget(2);
+        assert_eq!((log.entries.len(), log.changes, log.head()), (1, 2, 3));
+        assert_eq!(
+            (log.behind(1), log.behind(2)),
+            (Behind::Forgotten, Behind::Entry(&entry(3, 2)))
+        );
+        log.forget(7);
+        assert_eq!((log.head(), log.behind(3)), (3, Behind::Nothing));
     }
 
     #[test]

@@ -164,6 +164,11 @@ impl HostSession {
                 _ => {}
             }
         }
+        if self.live.is_none() && self.acknowledged.is_none() {
+            // Whoever comes will need the whole plan.
+            self.log = ChangeLog::new(view.revision);
+            return Vec::new();
+        }
         self.log.push(LogEntry {
             to: view.revision,
             changes: changes.into(),
