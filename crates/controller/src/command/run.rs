@@ -42,7 +42,7 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     let streams_tls = ServerTls::new(&credentials, &[Role::Host], Clock::system())?;
     let server = Server::bind(configuration.listen_hosts, streams_tls, StreamSettings::default()).await;
     let server = server.map_err(|error| StartError::Streams { error })?;
-    let store = Arc::new(RedbStore::open(folder.store(), StoreOptions::default())?);
+    let store = Arc::new(RedbStore::open(folder.store(), store_options())?);
     let tls = Arc::new(server_config_without_client(&credentials, Clock::system())?);
     let (shared, effects) = Shared::new(store, configuration, tokens, authority);
     let loaded = follow::load(&shared).await?;
@@ -63,6 +63,14 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     tokio::select! {
         error = follow::follow(&shared, loaded) => Err(error),
         ended = told_to_end() => ended,
+    }
+}
+
+/// All that is read often stands in the mirror; the store itself needs memory for its writes only.
+fn store_options() -> StoreOptions {
+    StoreOptions {
+        cache_bytes: 8 * 1024 * 1024,
+        ..StoreOptions::default()
     }
 }
 
