@@ -1,11 +1,13 @@
 //! `anet-agent run`: the core between its disk, its vswitch, its controller and this machine's tools.
 
 use std::collections::HashMap;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::mpsc as threads;
 use std::time::Duration;
 
 use anet_cluster::trust::{ClientTls, Clock, Role, TrustError, Verifier};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
@@ -118,18 +120,49 @@ pub fn run(settings: &Settings) -> Result<(), RunError> {
         desired.revision(),
         desired.incarnation()
     ));
+    let parts = Parts {
+        agent,
+        identity,
+        disk,
+        listener,
+        controllers,
+        vswitch: settings.vswitch.clone(),
+    };
+    let outcome = work(parts, &runtime);
+    let _ = std::fs::remove_file(&settings.socket);
+    outcome
+}
+
+/// What a run consists of.
+struct Parts {
+    agent: Agent,
+    identity: Identity,
+    disk: Disk,
+    listener: UnixListener,
+    controllers: Controllers,
+    vswitch: PathBuf,
+}
+
+/// Starts threads and tasks, and stays with the main loop until it ends.
+fn work(parts: Parts, runtime: &Runtime) -> Result<(), RunError> {
+    let Parts {
+        agent,
+        identity,
+        disk,
+        listener,
+        controllers,
+        vswitch: socket,
+    } = parts;
     let (events, heard) = mpsc::channel(EVENTS);
     let (questions, asked) = threads::channel();
     let (records, written) = threads::channel();
-    let to_vswitch = (settings.vswitch.clone(), events.clone());
-    spawn("vswitch", move || {
-        vswitch::talk(to_vswitch.0, &asked, &to_vswitch.1)
-    })?;
+    let from_vswitch = events.clone();
+    spawn("vswitch", move || vswitch::talk(socket, &asked, &from_vswitch))?;
     let from_disk = events.clone();
     spawn("disk", move || write(disk, &written, &from_disk))?;
     let from_local = events.clone();
     spawn("local", move || local::serve(&listener, &from_local))?;
-    let outcome = runtime.block_on(async {
+    runtime.block_on(async {
         let (commands, told) = mpsc::unbounded_channel();
         tokio::spawn(session::talk(controllers, told, events));
         let main = Main {
@@ -143,9 +176,7 @@ pub fn run(settings: &Settings) -> Result<(), RunError> {
             last: 0,
         };
         main.listen(heard).await
-    });
-    let _ = std::fs::remove_file(&settings.socket);
-    outcome
+    })
 }
 
 fn system(what: &'static str) -> impl Fn(std::io::Error) -> RunError {

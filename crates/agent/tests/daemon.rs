@@ -12,7 +12,7 @@ use anet_model::changeset::Change;
 use anet_model::digest::PlanDigest;
 use anet_wire::control::trace::{TraceFields, TracePacket, TraceProtocol, TraceRequest, TraceSource};
 use anet_wire::session::{AgentMessage, ControllerMessage};
-use host::{Controller, HOST, Host, plan, programs, snapshot, step};
+use host::{Controller, HOST, Host, Session, plan, programs, snapshot, step};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -23,6 +23,46 @@ fn refused(mut command: Command) -> String {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert_eq!(text.lines().count(), 1, "one line: {text}");
     text
+}
+
+/// A trace that a controller asks for comes back with its steps.
+fn is_traced(controller: &Controller, session: &mut Session) {
+    let fields = TraceFields {
+        source: None,
+        destination: "10.0.0.2".parse().unwrap(),
+        destination_mac: None,
+        protocol: TraceProtocol::Icmp {
+            kind: None,
+            code: None,
+        },
+    };
+    let request = TraceRequest {
+        from: TraceSource::Port("port-0001".parse().unwrap()),
+        packet: TracePacket::Fields(fields),
+    };
+    session.say(&ControllerMessage::Trace { id: 3, request });
+    controller.hear(session, |message| match message {
+        AgentMessage::TraceAnswer { id: 3, answer } => {
+            assert!(answer.unwrap().steps.iter().any(|step| step.stage == "guard"));
+            Some(())
+        }
+        _ => None,
+    });
+}
+
+/// Everything is gone but the disk.
+fn comes_up_from_disk(host: &mut Host) {
+    host.agent.take().unwrap().kill9();
+    host.vswitch.take().unwrap().kill9();
+    host.start_vswitch();
+    host.start_agent();
+    host.wait_for_plan("the plan from disk alone", |text| text.contains("port-0002"));
+    let status = || Some(host.ask(&["status"])).filter(|(_, text)| text.contains("has the plan"));
+    let (_, text) = wait_for("a status", PATIENCE, status).unwrap();
+    assert!(
+        text.contains("controller  none") && text.contains("applied     revision 8"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -60,27 +100,7 @@ fn a_plan_comes_in_is_traced_survives_kills_and_needs_no_controller() {
         }
         _ => None,
     });
-    let fields = TraceFields {
-        source: None,
-        destination: "10.0.0.2".parse().unwrap(),
-        destination_mac: None,
-        protocol: TraceProtocol::Icmp {
-            kind: None,
-            code: None,
-        },
-    };
-    let request = TraceRequest {
-        from: TraceSource::Port("port-0001".parse().unwrap()),
-        packet: TracePacket::Fields(fields),
-    };
-    session.say(&ControllerMessage::Trace { id: 3, request });
-    controller.hear(&mut session, |message| match message {
-        AgentMessage::TraceAnswer { id: 3, answer } => {
-            assert!(answer.unwrap().steps.iter().any(|step| step.stage == "guard"));
-            Some(())
-        }
-        _ => None,
-    });
+    is_traced(&controller, &mut session);
 
     // The vswitch is killed: it gets everything again.
     host.vswitch.take().unwrap().kill9();
@@ -100,19 +120,8 @@ fn a_plan_comes_in_is_traced_survives_kills_and_needs_no_controller() {
     assert_eq!((again.hello.cursor.revision, again.hello.digest), (8, digest));
     assert_ne!(again.hello.instance, session.hello.instance);
 
-    // Everything is gone but the disk.
     drop(controller);
-    host.agent.take().unwrap().kill9();
-    host.vswitch.take().unwrap().kill9();
-    host.start_vswitch();
-    host.start_agent();
-    host.wait_for_plan("the plan from disk alone", |text| text.contains("port-0002"));
-    let status = || Some(host.ask(&["status"])).filter(|(_, text)| text.contains("has the plan"));
-    let (_, text) = wait_for("a status", PATIENCE, status).unwrap();
-    assert!(
-        text.contains("controller  none") && text.contains("applied     revision 8"),
-        "{text}"
-    );
+    comes_up_from_disk(&mut host);
 }
 
 #[test]

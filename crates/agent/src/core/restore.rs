@@ -1,6 +1,6 @@
 //! An agent out of what its disk had.
 
-use anet_model::state::{ApplyError, PlanState};
+use anet_model::state::{ApplyError, Cursor, PlanState};
 
 use super::agent::Agent;
 use super::attachments::Attachments;
@@ -33,11 +33,7 @@ impl Agent {
         }
         let place = Place::of(&desired);
         let recorded = recorded.unwrap_or_default();
-        let newer = |one: AppliedRecord, other: Place| {
-            let (one, other) = (one.cursor, other.cursor);
-            (one.incarnation, one.revision) > (other.incarnation, other.revision)
-        };
-        memory.lost = newer(recorded, place);
+        memory.lost = is_newer(recorded.cursor, place.cursor);
         memory.applied = match memory.lost {
             true => place,
             false => Place {
@@ -68,6 +64,10 @@ impl Agent {
         }));
         (agent, told, misfit.is_some())
     }
+}
+
+fn is_newer(one: Cursor, other: Cursor) -> bool {
+    (one.incarnation, one.revision) > (other.incarnation, other.revision)
 }
 
 /// Puts one record after the other. What comes after the place that was applied can be taken back.

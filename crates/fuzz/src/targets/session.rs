@@ -23,47 +23,6 @@ const KIND: [u8; 8] = *b"desired\0";
 
 /// A message of every kind, a signed changeset, a plan and a log of it.
 pub fn seeds() -> Vec<Vec<u8>> {
-    let cursor = Cursor {
-        incarnation: 1,
-        revision: 7,
-    };
-    let digest = Digest::from_bytes([7; 16]);
-    let port = |link| PortState {
-        port: "a".parse().expect("a legal id"),
-        link,
-    };
-    let agent = [
-        AgentMessage::Hello(AgentHello {
-            protocol: 1,
-            software: "fuzz".to_owned(),
-            host: "host1".parse().expect("a legal id"),
-            instance: 1,
-            cursor,
-            digest,
-            machine: "m".to_owned(),
-        }),
-        AgentMessage::Acknowledged { cursor, digest },
-        AgentMessage::Refused {
-            cursor,
-            changeset_to: 8,
-            refusal: Refusal::SnapshotNeeded,
-            reason: "gap".to_owned(),
-        },
-        AgentMessage::Report(AgentReport {
-            cursor,
-            digest,
-            ports: vec![
-                port(LinkState::Up),
-                port(LinkState::Quarantined { error: "x".to_owned() }),
-            ],
-            not_durable: Some("full".to_owned()),
-            vswitch: VswitchState::Down { reason: "away".to_owned() },
-        }),
-        AgentMessage::TraceAnswer {
-            id: 1,
-            answer: Err("no such port".to_owned()),
-        },
-    ];
     let signed = SignedChangeset {
         host: "host1".parse().expect("a legal id"),
         changeset: Changeset {
@@ -87,13 +46,61 @@ pub fn seeds() -> Vec<Vec<u8>> {
             retry: true,
         },
     ];
-    let mut seeds: Vec<Vec<u8>> = agent.iter().map(encode_agent_message).collect();
+    let mut seeds: Vec<Vec<u8>> = agent_messages().iter().map(encode_agent_message).collect();
     seeds.extend(controller.iter().map(encode_controller_message));
     let state = PlanState::new(fabric::plan(), 1, 7).expect("a valid plan");
     let kept = encode_state(&state);
     seeds.push([b"aNETlog1".as_slice(), &KIND, &[0; 36]].concat());
     seeds.extend([payload, kept]);
     seeds
+}
+
+fn agent_messages() -> [AgentMessage; 5] {
+    let cursor = Cursor {
+        incarnation: 1,
+        revision: 7,
+    };
+    let digest = Digest::from_bytes([7; 16]);
+    let port = |link| PortState {
+        port: "a".parse().expect("a legal id"),
+        link,
+    };
+    [
+        AgentMessage::Hello(AgentHello {
+            protocol: 1,
+            software: "fuzz".to_owned(),
+            host: "host1".parse().expect("a legal id"),
+            instance: 1,
+            cursor,
+            digest,
+            machine: "m".to_owned(),
+        }),
+        AgentMessage::Acknowledged { cursor, digest },
+        AgentMessage::Refused {
+            cursor,
+            changeset_to: 8,
+            refusal: Refusal::SnapshotNeeded,
+            reason: "gap".to_owned(),
+        },
+        AgentMessage::Report(AgentReport {
+            cursor,
+            digest,
+            ports: vec![
+                port(LinkState::Up),
+                port(LinkState::Quarantined {
+                    error: "x".to_owned(),
+                }),
+            ],
+            not_durable: Some("full".to_owned()),
+            vswitch: VswitchState::Down {
+                reason: "away".to_owned(),
+            },
+        }),
+        AgentMessage::TraceAnswer {
+            id: 1,
+            answer: Err("no such port".to_owned()),
+        },
+    ]
 }
 
 /// What is understood is understood again after it was written; a plan on disk is valid or none.
