@@ -1,6 +1,7 @@
 //! The agent's core against a world with faults.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[allow(dead_code, reason = "each test uses its part of it")]
 mod faulty_world;
 
 use anet_agent::core::delta::settled;

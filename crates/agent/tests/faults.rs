@@ -1,6 +1,7 @@
 //! Single faults, each with what has to come of it.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+#[allow(dead_code, reason = "each test uses its part of it")]
 mod faulty_world;
 
 use anet_agent::core::{Input, Said};
