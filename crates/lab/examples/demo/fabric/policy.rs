@@ -64,10 +64,13 @@ fn one_rule_everywhere(stage: &mut Stage) -> Result<Seen, LabError> {
         &port::CLOSED.to_string(),
     ])?;
     let mut after = vec![before];
+    for target in targets {
+        stage.wait_open("red-database", target)?;
+    }
+    let took = added.elapsed();
     for (target, name) in targets.iter().zip(["red-web-1", "red-web-2"]) {
         after.push(stage.fetch("red-database", *target, name)?);
     }
-    let took = added.elapsed();
     let text = format!(
         "both open {:.0} ms after the command began",
         took.as_secs_f64() * 1e3

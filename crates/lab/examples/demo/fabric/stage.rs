@@ -86,6 +86,15 @@ impl Stage {
         ))
     }
 
+    /// Connects again and again until somebody answers.
+    pub fn wait_open(&self, from: &str, to: SocketAddr) -> Result<(), LabError> {
+        let namespace = self.namespace(from);
+        wait_for(&format!("{to} to be open for {from}"), PATIENCE, || {
+            let outcome = attempt(&namespace, to, Duration::from_millis(50));
+            matches!(outcome, Ok(Attempt::Connected)).then_some(())
+        })
+    }
+
     /// Runs `anet ARGUMENTS` for this lab.
     pub fn anet(&self, arguments: &[&str]) -> Result<String, LabError> {
         output_of(&mut self.anet_command(arguments)?)
