@@ -19,6 +19,10 @@ timeout 12;
 initial-interval 1;
 ";
 
+/// Lets scripts of a folder be run, also where its file system (often `/run`) runs none: in the client's own view of the mounts
+/// alone. Then becomes the client.
+const EXECUTABLE: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,exec \"$0\"; exec \"$@\"";
+
 /// Addresses come from DHCPv6 alone; routes come from the router advertisement.
 pub(crate) fn prepare(namespace: &Namespace) -> Result<(), LabError> {
     let knobs = ["default", "all"].map(|kind| {
@@ -45,7 +49,10 @@ pub(crate) fn client(
     std::fs::write(file("conf"), DHCLIENT_CONF).map_err(LabError::io("write dhclient.conf"))?;
     // A UTS namespace of its own, because the script may set the host name.
     let mut command = namespace.command("unshare");
-    command.arg("--uts").args(before);
+    command
+        .args(["--uts", "--mount", "sh", "-c", EXECUTABLE])
+        .arg(folder)
+        .args(before);
     command.args(["dhclient", family, "-d", "-1", "-v"]);
     command
         .arg("-cf")
@@ -144,6 +151,23 @@ mod tests {
             None
         );
         assert_eq!(parse_address(""), None);
+    }
+
+    #[test]
+    fn scripts_run_where_the_file_system_runs_none() {
+        if let Some(reason) = crate::missing_for(&["unshare", "mount"]) {
+            return crate::skip("scripts_run_where_the_file_system_runs_none", &reason);
+        }
+        let folder = crate::Folder::new().unwrap();
+        // All of it in a view of the mounts that ends with the command.
+        let script = "mount -t tmpfs -o noexec tmpfs \"$0\" && printf '#!/bin/sh\\necho ran\\n' >\"$0/script\" \
+                      && chmod 755 \"$0/script\" && ! \"$0/script\" 2>/dev/null && exec sh -c \"$1\" \"$0\" \"$0/script\"";
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", script])
+            .arg(folder.path())
+            .arg(EXECUTABLE);
+        assert_eq!(output_of(&mut command).unwrap(), "ran\n");
     }
 
     #[test]
