@@ -4,7 +4,7 @@ use crate::dpdk::{figures, stages};
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::{hit, instructions, rule_change, scaling};
-use crate::system::{footprint, kill, tcp};
+use crate::system::{footprint, kill, lab, tcp};
 
 /// A measurement that gives one or more figures.
 #[derive(Debug)]
@@ -63,6 +63,26 @@ pub const BENCHES: &[Bench] = &[
         name: "footprint",
         figures: &["vswitch_idle_cpu_percent", "vswitch_rss_mb"],
         run: footprint::run,
+    },
+    Bench {
+        name: "rules",
+        figures: &["rule_to_enforced_p50_ms", "rule_to_enforced_p99_ms"],
+        run: lab::rules,
+    },
+    Bench {
+        name: "agent_restart",
+        figures: &["agent_restart_lost_packets"],
+        run: lab::agent_restart,
+    },
+    Bench {
+        name: "host",
+        figures: &["host_idle_cpu_percent", "host_rss_mb"],
+        run: lab::host,
+    },
+    Bench {
+        name: "demo",
+        figures: &["demo_seconds"],
+        run: lab::demo,
     },
     Bench {
         name: "stateful_vxlan",

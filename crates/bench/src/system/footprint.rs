@@ -48,9 +48,9 @@ pub fn run() -> Result<Vec<Figure>, BenchError> {
     })?;
     let rss = resident_mb(vswitch.pid())?;
     sleep(SETTLE);
-    let (before, started) = (ticks(vswitch.pid())?, Instant::now());
+    let (before, started) = (cpu_seconds(vswitch.pid())?, Instant::now());
     sleep(WATCHED);
-    let used = (ticks(vswitch.pid())? - before) as f64 / TICKS;
+    let used = cpu_seconds(vswitch.pid())? - before;
     let idle = used / started.elapsed().as_secs_f64() * 100.0;
     Ok(vec![
         Figure::new("vswitch_idle_cpu_percent", idle, "percent").mode("60s_10_ports"),
@@ -64,12 +64,17 @@ fn read(pid: u32, name: &str) -> Result<String, BenchError> {
 }
 
 /// Anonymous, file and shared pages.
-fn resident_mb(pid: u32) -> Result<f64, BenchError> {
+pub fn resident_mb(pid: u32) -> Result<f64, BenchError> {
     let status = read(pid, "status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.map(|kib| kib * 1024.0 / 1e6)
         .ok_or_else(|| BenchError::Void("no VmRSS in /proc".to_owned()))
+}
+
+/// User and system time of all threads, in seconds.
+pub fn cpu_seconds(pid: u32) -> Result<f64, BenchError> {
+    Ok(ticks(pid)? as f64 / TICKS)
 }
 
 /// User and system time of all threads.

@@ -2,6 +2,7 @@
 
 pub mod footprint;
 pub mod kill;
+pub mod lab;
 pub mod tcp;
 
 use std::net::{IpAddr, SocketAddr};
