@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::catalogue::{BENCHES, Bench};
 use crate::dpdk::{figures, undo};
+use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::work::Work;
 
@@ -93,12 +94,18 @@ fn choose(only: &[String]) -> Result<Vec<&'static Bench>, String> {
     Ok(BENCHES.iter().filter(wanted).collect())
 }
 
+/// On a thread of its own: some benches keep to one processor, and so would all that they start and all that come after them.
+fn on_its_own(bench: &Bench) -> Result<Vec<Figure>, BenchError> {
+    let outcome = std::thread::scope(|scope| scope.spawn(bench.run).join());
+    outcome.unwrap_or_else(|_| Err(BenchError::Void("it panicked".to_owned())))
+}
+
 fn measure(benches: &[&'static Bench], results: &Path) -> ExitCode {
     let mut figures = Vec::new();
     let mut failed = false;
     for bench in benches {
         let started = Instant::now();
-        match (bench.run)() {
+        match on_its_own(bench) {
             Ok(measured) => {
                 measured.iter().for_each(|figure| println!("{figure}"));
                 figures.extend(measured);
@@ -136,6 +143,22 @@ fn write(path: &Path, figures: &[Figure]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bench_that_keeps_to_one_processor_keeps_no_other_one_there() {
+        let processors = || std::thread::available_parallelism().map(usize::from).unwrap_or(1);
+        let before = processors();
+        let kept = Bench {
+            name: "kept",
+            figures: &[],
+            run: || {
+                anet_memory::cpu::pin(0).map_err(BenchError::system("keep to one processor"))?;
+                Ok(Vec::new())
+            },
+        };
+        assert!(on_its_own(&kept).is_ok());
+        assert_eq!(processors(), before);
+    }
 
     #[test]
     fn a_figure_or_a_bench_is_chosen_by_name() {

@@ -26,6 +26,7 @@ const FIRST_PORT: u16 = 20_000;
 const PACE: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 const RESTARTS: usize = 5;
+const BETWEEN: Duration = Duration::from_millis(200);
 const SETTLE: Duration = Duration::from_secs(5);
 const WATCHED: Duration = Duration::from_secs(30);
 
@@ -147,6 +148,7 @@ pub fn agent_restart() -> Result<Vec<Figure>, BenchError> {
             let who = Who::Agent(host.to_owned());
             standing::stop(&lab.place, &mut lab.state, &who, Signal::SIGKILL)?;
             standing::start_ready(&lab.place, &mut lab.state, &who)?;
+            sleep(BETWEEN);
         }
     }
     let paced = stream.finish();
