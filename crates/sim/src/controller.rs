@@ -207,7 +207,7 @@ impl Shared {
     ) -> Result<bool, StoreError> {
         let (counter, revision) = self.counter().await?;
         let known = self.revision();
-        if known >= counter {
+        if self.fabric.borrow().mirror().has(counter) {
             *missing = None;
             self.act(|fabric, now| {
                 fabric.mirror_mut().advance(counter, revision);

@@ -41,8 +41,6 @@ pub struct Host {
     /// The data plane, while it lives.
     pub plane: Option<DataPlane>,
     disk: Restored,
-    /// True: nothing can be written.
-    pub disk_fails: bool,
     inputs: VecDeque<Input>,
     outputs: VecDeque<Output>,
     epoch: u64,
@@ -65,7 +63,6 @@ impl Host {
             agent: None,
             plane: None,
             disk: Restored::default(),
-            disk_fails: false,
             inputs: VecDeque::new(),
             outputs: VecDeque::new(),
             epoch: 0,
@@ -214,11 +211,6 @@ impl Host {
     }
 
     fn persist(&mut self, record: Record, wants: &mut Vec<Wants>) -> Result<(), Violation> {
-        if self.disk_fails {
-            let error = "no space left on device".to_owned();
-            self.inputs.push_back(Input::Persisted(Err(error)));
-            return Ok(());
-        }
         if self.defect == Defect::EarlyAcknowledgement
             && let (Record::Changesets(_), Some(agent)) = (&record, &self.agent)
         {
@@ -328,7 +320,7 @@ impl Host {
         self.held.insert(digest);
         let Some((first, last)) = truth.place(&self.id, digest) else {
             let empty = digest == Digest::default();
-            return match empty || self.tampered || self.disk_fails {
+            return match empty || self.tampered {
                 true => Ok(()),
                 false => Err(violation(format!("{} has a plan that nobody made", self.id))),
             };

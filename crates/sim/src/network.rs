@@ -124,11 +124,6 @@ impl Network {
         (first.key().0 <= now_ms).then(|| first.remove())
     }
 
-    /// When the next message arrives.
-    pub fn next_ms(&self) -> Option<u64> {
-        self.under_way.first_key_value().map(|((at, _), _)| *at)
-    }
-
     fn post(&mut self, now_ms: u64, stream: StreamId, to: Side, parcel: Parcel) {
         let at = match self.chance.per_thousand(self.trouble.late) {
             true => now_ms + self.chance.below(LATEST_MS) as u64,

@@ -23,9 +23,4 @@ impl Tasks {
         self.0
             .retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
     }
-
-    /// True where all have ended.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
