@@ -90,7 +90,8 @@ impl Agent {
     /// True while nothing is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
         let memory = &self.memory;
-        memory.busy.is_none() && memory.waiting.is_empty() && memory.local.is_empty() && !memory.plan_due
+        let written = !memory.plan_due && !memory.record_due;
+        memory.busy.is_none() && memory.waiting.is_empty() && memory.local.is_empty() && written
     }
 
     /// How it stands.
@@ -238,6 +239,7 @@ impl Agent {
     fn tick(&mut self) {
         self.memory.paused = false;
         self.memory.retry = self.memory.stalled;
+        self.memory.record_retry = self.memory.record_due;
         if let Session::Open { seconds, .. } = &mut self.session {
             *seconds = seconds.saturating_add(1);
             // Who has said hello and sees no need for a change has nothing newer for us.

@@ -130,6 +130,10 @@ pub(super) struct Memory {
     pub(super) applied: Place,
     /// The digest of what the disk says was shown: what the data plane may have at the first meeting.
     pub(super) recorded: AppliedRecord,
+    /// `recorded` could not be written.
+    pub(super) record_due: bool,
+    /// It is time to try that again.
+    pub(super) record_retry: bool,
     /// The disk had less than was applied: some of it was lost.
     pub(super) lost: bool,
     /// Takes `desired` back to what is applied, oldest first.

@@ -82,7 +82,8 @@ impl Agent {
                 self.memory.plan_due = false;
             }
             (Some(Busy::WritingPlan), Err(_)) => self.memory.stalled |= self.memory.plan_due,
-            (Some(Busy::WritingApplied { is_new }), _) => {
+            (Some(Busy::WritingApplied { is_new }), outcome) => {
+                self.memory.record_due = outcome.is_err();
                 if is_new {
                     self.acknowledge();
                 }
@@ -221,9 +222,10 @@ impl Agent {
             .collect()
     }
 
-    /// True where what the data plane has is not what was last written of it.
+    /// True where what the data plane has is not what was last written of it, or could not be written and it is time to try again.
     pub(super) fn differs_from_record(&self) -> bool {
-        self.memory.applied != Place::of(&self.desired)
+        (self.memory.record_due && self.memory.record_retry)
+            || self.memory.applied != Place::of(&self.desired)
             || self.memory.recorded.shown != self.merged.digest().total()
     }
 
@@ -239,6 +241,7 @@ impl Agent {
         self.memory.applied = place;
         self.memory.verified = place.digest;
         self.memory.recorded = record;
+        self.memory.record_retry = false;
         self.memory.undo.clear();
         self.memory.undone.clear();
         self.persist(Record::Applied(record), Busy::WritingApplied { is_new });
