@@ -167,6 +167,44 @@ fn detaching_works_on_a_full_disk_and_attaching_does_not() {
     world.attach("a", Attachment::Detached);
     world.run();
     assert_eq!(attached(&world, "a"), Attachment::Detached);
+    // A second later the disk works, and what was done is written there, without another reason.
+    let kept = |world: &World| {
+        world
+            .disk
+            .restored
+            .attachments
+            .contains_key(&"a".parse().unwrap())
+    };
+    assert!(kept(&world));
+    world.disk.fails = false;
+    for _ in 0..2 {
+        world.tick();
+        world.run();
+    }
+    assert!(!kept(&world));
+    assert!(world.agent.is_idle());
+}
+
+#[test]
+fn what_was_applied_on_a_full_disk_is_written_down_once_the_disk_works() {
+    let mut world = settled();
+    world.publish(&[opened()]);
+    world.deliver(0);
+    while world.disk.restored.changesets.len() < 2 {
+        assert!(world.step());
+    }
+    world.disk.fails = true;
+    world.run();
+    let recorded = |world: &World| world.disk.restored.applied.unwrap().cursor.revision;
+    assert_eq!((world.agent.applied().revision, recorded(&world)), (2, 1));
+    assert!(!world.agent.is_idle());
+    world.disk.fails = false;
+    world.tick();
+    world.run();
+    assert_eq!(recorded(&world), 2);
+    world.tick();
+    world.run();
+    world.check_quiet();
 }
 
 #[test]

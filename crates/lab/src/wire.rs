@@ -1,5 +1,7 @@
 //! Wires between namespaces, and the underlay: one switched segment that hosts and foreign endpoints share.
 
+use std::time::{Duration, Instant};
+
 use crate::{LabError, Namespace};
 
 /// A veth pair: `left.0` has interface `left.1`, `right.0` has `right.1`. Both ends are up, without addresses.
@@ -18,7 +20,25 @@ pub fn direct(left: (&Namespace, &str), right: (&Namespace, &str)) -> Result<(),
     ];
     left.0.ip(&arguments)?;
     left.0.ip(&["link", "set", left.1, "up"])?;
-    right.0.ip(&["link", "set", right.1, "up"]).map(drop)
+    right.0.ip(&["link", "set", right.1, "up"])?;
+    carries(left)
+}
+
+/// Waits until the end that came up first has noticed the other: until then the kernel drops what is sent by it.
+fn carries((namespace, interface): (&Namespace, &str)) -> Result<(), LabError> {
+    let begun = Instant::now();
+    while !namespace
+        .ip(&["-o", "link", "show", interface])?
+        .contains(" state UP ")
+    {
+        let waited = begun.elapsed();
+        if waited > Duration::from_secs(5) {
+            let what = format!("the carrier of interface {interface} in {}", namespace.name());
+            return Err(LabError::Timeout { what, waited });
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// A Linux bridge in a namespace of its own, to which others are wired.

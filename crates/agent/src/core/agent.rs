@@ -90,7 +90,7 @@ impl Agent {
     /// True while nothing is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
         let memory = &self.memory;
-        let written = !memory.plan_due && !memory.record_due;
+        let written = !memory.plan_due && !memory.record_due && !memory.attachments_due;
         memory.busy.is_none() && memory.waiting.is_empty() && memory.local.is_empty() && written
     }
 
@@ -205,6 +205,9 @@ impl Agent {
             self.write_applied();
             return true;
         }
+        if self.write_attachments_if_due() {
+            return true;
+        }
         if let Some(attaching) = self.memory.local.pop_front() {
             self.attach(attaching);
             return true;
@@ -239,7 +242,7 @@ impl Agent {
     fn tick(&mut self) {
         self.memory.paused = false;
         self.memory.retry = self.memory.stalled;
-        self.memory.record_retry = self.memory.record_due;
+        self.memory.again = true;
         if let Session::Open { seconds, .. } = &mut self.session {
             *seconds = seconds.saturating_add(1);
             // Who has said hello and sees no need for a change has nothing newer for us.

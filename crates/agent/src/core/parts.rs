@@ -47,7 +47,7 @@ pub(super) enum Busy {
     /// Attachments are being written; what they were before.
     WritingAttachments(Attaching, Attachments),
     /// Attachments that did not fit are being written out again.
-    WritingAttachmentsBack,
+    WritingAttachmentsAgain,
     /// The data plane is being changed.
     Applying(Applying),
     /// The data plane was asked for its digest.
@@ -132,8 +132,10 @@ pub(super) struct Memory {
     pub(super) recorded: AppliedRecord,
     /// `recorded` could not be written.
     pub(super) record_due: bool,
-    /// It is time to try that again.
-    pub(super) record_retry: bool,
+    /// The attachments are others than those on the disk.
+    pub(super) attachments_due: bool,
+    /// It is time to try again what could not be written, one of them a tick.
+    pub(super) again: bool,
     /// The disk had less than was applied: some of it was lost.
     pub(super) lost: bool,
     /// Takes `desired` back to what is applied, oldest first.

@@ -91,7 +91,7 @@ impl Agent {
             (Some(Busy::WritingAttachments(attaching, before)), outcome) => {
                 self.attachments_written(attaching, before, outcome);
             }
-            (Some(Busy::WritingAttachmentsBack), _) => {}
+            (Some(Busy::WritingAttachmentsAgain), outcome) => self.memory.attachments_due = outcome.is_err(),
             (other, _) => self.memory.busy = other,
         }
     }
@@ -224,7 +224,7 @@ impl Agent {
 
     /// True where what the data plane has is not what was last written of it, or could not be written and it is time to try again.
     pub(super) fn differs_from_record(&self) -> bool {
-        (self.memory.record_due && self.memory.record_retry)
+        (self.memory.record_due && self.memory.again)
             || self.memory.applied != Place::of(&self.desired)
             || self.memory.recorded.shown != self.merged.digest().total()
     }
@@ -241,7 +241,7 @@ impl Agent {
         self.memory.applied = place;
         self.memory.verified = place.digest;
         self.memory.recorded = record;
-        self.memory.record_retry = false;
+        self.memory.again = false;
         self.memory.undo.clear();
         self.memory.undone.clear();
         self.persist(Record::Applied(record), Busy::WritingApplied { is_new });
@@ -324,6 +324,10 @@ impl Agent {
             attachment,
         } = attaching;
         // Detaching closes, and is carried out at any rate.
+        self.memory.attachments_due = match attachment {
+            Attachment::Detached => outcome.is_err(),
+            _ => self.memory.attachments_due && outcome.is_err(),
+        };
         if let (Err(reason), true) = (&outcome, attachment != Attachment::Detached) {
             self.attachments = before;
             let text = format!("not attached, since it cannot be written: {reason}");
@@ -331,7 +335,9 @@ impl Agent {
         }
         let told = match outcome {
             Ok(()) => "kept",
-            Err(_) => "done, and it could not be written: it comes back with a restart",
+            Err(_) => {
+                "done, and it could not be written: tried again each second, and until then it comes back with a restart"
+            }
         };
         let Some(planned) = self.merged.plan().ports.get(&port).cloned() else {
             let text = format!("{told}; port {port} is not planned on this host, and is attached when it is");
@@ -354,9 +360,23 @@ impl Agent {
                 self.attachments = before;
                 let text = format!("not attached: {error}");
                 self.outputs.push(Output::Answer(ticket, Err(text)));
-                let record = Record::Attachments(self.attachments.all().clone());
-                self.persist(record, Busy::WritingAttachmentsBack);
+                self.write_attachments();
             }
         }
+    }
+
+    /// Writes the attachments again where they could not be written; false where that is not so, or it is not time.
+    pub(super) fn write_attachments_if_due(&mut self) -> bool {
+        let due = self.memory.attachments_due && self.memory.again;
+        if due {
+            self.memory.again = false;
+            self.write_attachments();
+        }
+        due
+    }
+
+    fn write_attachments(&mut self) {
+        let record = Record::Attachments(self.attachments.all().clone());
+        self.persist(record, Busy::WritingAttachmentsAgain);
     }
 }
