@@ -10,11 +10,13 @@ pub mod segments;
 pub mod session;
 
 /// Their names, which are those of the folders of their corpora.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 8] = [
+    "api",
     "connection_file",
     "control",
     "parser",
     "pipeline",
     "plan_text",
     "segments",
+    "session",
 ];
