@@ -11,6 +11,8 @@ use crate::tables::Witness;
 use crate::verdict::DropReason;
 
 const WAYS: usize = 8;
+/// So many free ways are left in a bucket that is nearly full.
+const NEARLY_FULL: u32 = 2;
 
 /// What is done with the packets of a flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,11 @@ struct Tags([u16; WAYS]);
 /// Where an entry may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position(u32);
+
+impl Position {
+    /// No entry is there.
+    pub const NOWHERE: Self = Self(u32::MAX);
+}
 
 /// See the module's page.
 pub struct FlowCache {
@@ -143,9 +150,9 @@ impl FlowCache {
         anet_memory::prefetch::read(&self.tags, self.buckets(hash).0);
     }
 
-    /// Where the flow probably is: the first way whose tag matches. Asks the processor for the entry.
+    /// Where the flow probably is: the first way whose tag matches, or nowhere. Asks the processor for the entry.
     #[inline]
-    pub fn candidate(&self, hash: u64) -> Option<Position> {
+    pub fn candidate(&self, hash: u64) -> Position {
         let (first, second) = self.buckets(hash);
         let tag = tag_of(hash);
         let mut ways = matches(&self.tags[first], tag);
@@ -155,11 +162,17 @@ impl FlowCache {
             bucket = second;
         }
         if ways == 0 {
-            return None;
+            return Position::NOWHERE;
         }
         let position = bucket * WAYS + ways.trailing_zeros() as usize;
         anet_memory::prefetch::read_all(&self.entries, position);
-        Some(Position(position as u32))
+        Position(position as u32)
+    }
+
+    /// The flow at a position, whose ever it is.
+    #[inline]
+    pub fn peek(&self, position: Position) -> Option<&Flow> {
+        self.entries.get(position.0 as usize).map(|entry| &entry.flow)
     }
 
     /// The flow at a position, where it is the one of `key`.
@@ -187,9 +200,8 @@ impl FlowCache {
 
     /// The flow of a key, to be changed: at the position where it probably is, or wherever it is.
     #[inline]
-    pub fn find_mut(&mut self, position: Option<Position>, hash: u64, key: &FlowKey) -> Option<&mut Flow> {
-        let candidate = position.map(|position| position.0 as usize);
-        let found = candidate.filter(|p| self.entries.get(*p).is_some_and(|entry| entry.key == *key));
+    pub fn find_mut(&mut self, position: Position, hash: u64, key: &FlowKey) -> Option<&mut Flow> {
+        let found = self.at(position, key).map(|_| position.0 as usize);
         let position = found.or_else(|| self.position(hash, key))?;
         self.entries.get_mut(position).map(|entry| &mut entry.flow)
     }
@@ -229,15 +241,17 @@ impl FlowCache {
         })
     }
 
-    /// A free way of the emptier bucket, or a victim's.
+    /// A free way of the first bucket, which a lookup reads first and has asked for; of the emptier one where the first is nearly
+    /// full; or a victim's.
     fn room(&mut self, hash: u64) -> usize {
         let (first, second) = self.buckets(hash);
         let free = |bucket: usize| matches(&self.tags[bucket], 0);
-        let (bucket, ways) = if free(second).count_ones() > free(first).count_ones() {
-            (second, free(second))
-        } else {
-            (first, free(first))
+        let count = |bucket: usize| free(bucket).count_ones();
+        let bucket = match count(first) > NEARLY_FULL || count(first) >= count(second) {
+            true => first,
+            false => second,
         };
+        let ways = free(bucket);
         if ways != 0 {
             return bucket * WAYS + ways.trailing_zeros() as usize;
         }
@@ -272,11 +286,7 @@ fn tag_of(hash: u64) -> u16 {
 /// A bit for each way with the tag.
 #[inline]
 fn matches(tags: &Tags, tag: u16) -> u32 {
-    let mut ways = 0;
-    for (way, t) in tags.0.iter().enumerate() {
-        ways |= u32::from(*t == tag) << way;
-    }
-    ways
+    anet_memory::lanes::equal(&tags.0, tag)
 }
 
 #[cfg(test)]
@@ -316,7 +326,7 @@ mod tests {
             let k = key(n.into());
             let hash = cache.hash(&k);
             assert_eq!(cache.find(hash, &k).map(|f| f.action), Some(Action::Deliver(n)));
-            assert!(cache.candidate(hash).is_some());
+            assert!(cache.peek(cache.candidate(hash)).is_some());
             cache.remove(hash, &k);
             assert!(cache.find(hash, &k).is_none());
         }

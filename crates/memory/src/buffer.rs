@@ -14,6 +14,7 @@
 //! The shape is that of a DPDK mbuf as well: a [`Foreign`] origin lends heads and chains of its own, so a back end
 //! hands its packets over without a copy.
 
+mod hand_over;
 mod meta;
 mod origin;
 
@@ -21,6 +22,7 @@ use std::ptr::NonNull;
 
 use crate::pool::PoolCore;
 pub use crate::pool::{Pool, PoolSettings, PoolStatistics, Slab};
+pub use hand_over::hand_over;
 pub use meta::{Checksum, Meta, SegmentKind, Segmentation};
 pub use origin::{Foreign, Origin, Parts, Segment};
 

@@ -6,6 +6,7 @@
 pub mod allocation_count;
 pub mod buffer;
 pub mod cpu;
+pub mod lanes;
 pub mod pool;
 pub mod prefetch;
 pub mod region;

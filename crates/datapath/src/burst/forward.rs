@@ -43,9 +43,9 @@ impl Worker {
         clock: &mut impl StageClock,
     ) {
         // Without a position another way had the same tag, or an earlier packet of this burst made the flow.
-        let flow = seen
-            .position
-            .and_then(|position| self.cache.at(position, &seen.key))
+        let flow = self
+            .cache
+            .at(seen.position, &seen.key)
             .or_else(|| self.cache.find(seen.hash, &seen.key));
         if let Some(flow) = flow
             && seen.uncut <= flow.longest
@@ -98,7 +98,7 @@ impl Worker {
     }
 
     /// Keeps the connection's half up to date, where there is one, and carries the action out.
-    #[inline]
+    #[inline(always)]
     fn forward(
         &self,
         with: &mut Surroundings<'_>,
@@ -130,7 +130,7 @@ impl Worker {
 }
 
 /// Puts the outer header of an adjacency in front. False where the adjacency or the headroom is not there.
-#[inline]
+#[inline(always)]
 pub(super) fn encapsulate(
     tables: &Tables,
     buffer: &mut Buffer,
@@ -145,7 +145,7 @@ pub(super) fn encapsulate(
 }
 
 /// Puts the outer header of an endpoint in front.
-#[inline]
+#[inline(always)]
 pub(super) fn wrap(tables: &Tables, buffer: &mut Buffer, endpoint: u32, vni: u32, source_port: u16) -> bool {
     let Some(header) = tables.endpoint(endpoint) else {
         return false;

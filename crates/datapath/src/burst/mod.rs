@@ -15,7 +15,7 @@ mod stages;
 
 use std::sync::Arc;
 
-use anet_memory::buffer::{Buffer, Pool, SegmentKind};
+use anet_memory::buffer::{Buffer, Pool, SegmentKind, hand_over};
 use anet_packet::flow_key::FlowKey;
 
 use crate::connections::Connections;
@@ -48,9 +48,21 @@ struct Seen {
     tcp_flags: u8,
     /// False: the key could not be read in the cheap way, or the packet must be looked at by the pipeline.
     plain: bool,
-    position: Option<Position>,
+    position: Position,
     /// Set by `decap`: why it goes nowhere.
     refused: Option<DropReason>,
+}
+
+impl Seen {
+    /// Not for the fast path. A call of its own: merged into the ordinary packets' way, each of their checks would clear all
+    /// fields before it.
+    #[inline(never)]
+    fn is_not_plain(&mut self, source: Interface, refused: Option<DropReason>) {
+        self.source = source;
+        self.plain = false;
+        self.position = Position::NOWHERE;
+        self.refused = refused;
+    }
 }
 
 /// How a worker is set up.
@@ -147,9 +159,12 @@ impl Worker {
             clock.lap(Stage::Candidates);
             self.ask_for_halves(with.environment.connections, seen);
             clock.lap(Stage::Halves);
-            for (seen, buffer) in seen.iter().zip(burst.drain(..turn)) {
-                self.settle(with, source, seen, buffer, clock);
-            }
+            let mut seen = seen.iter();
+            hand_over(burst, turn, |buffer| {
+                if let Some(seen) = seen.next() {
+                    self.settle(with, source, seen, buffer, clock);
+                }
+            });
             clock.lap(Stage::Verdicts);
         }
         self.seen = Some(all);
@@ -180,37 +195,27 @@ impl Worker {
                 match pipeline::decapsulate(tables, buffer) {
                     Ok(membership) => from = Interface::membership(membership),
                     Err(reason) => {
-                        *seen = Seen {
-                            source,
-                            refused: Some(reason),
-                            ..Seen::default()
-                        };
+                        seen.is_not_plain(source, Some(reason));
                         continue;
                     }
                 }
             }
-            *seen = match FlowKey::extract(from.get(), buffer.head(), buffer.len()) {
+            match FlowKey::extract(from.get(), buffer.head(), buffer.len()) {
                 Some((key, brief)) => {
                     let hash = self.cache.hash(&key);
                     self.cache.prefetch_tags(hash);
                     let is_whole = buffer.meta.segmentation.kind == SegmentKind::None;
-                    Seen {
-                        source: from,
-                        hash,
-                        key,
-                        length: brief.length,
-                        uncut: if is_whole { brief.length } else { 0 },
-                        tcp_flags: brief.tcp_flags,
-                        plain: true,
-                        position: None,
-                        refused: None,
-                    }
+                    seen.source = from;
+                    seen.hash = hash;
+                    seen.key = key;
+                    seen.length = brief.length;
+                    seen.uncut = if is_whole { brief.length } else { 0 };
+                    seen.tcp_flags = brief.tcp_flags;
+                    seen.plain = true;
+                    seen.refused = None;
                 }
-                None => Seen {
-                    source: from,
-                    ..Seen::default()
-                },
-            };
+                None => seen.is_not_plain(from, None),
+            }
         }
     }
 
@@ -224,10 +229,8 @@ impl Worker {
     /// Third step: ask for the half of the connection that will be written.
     fn ask_for_halves(&self, connections: &Connections, all: &[Seen]) {
         for seen in all {
-            let flow = seen
-                .position
-                .and_then(|position| self.cache.at(position, &seen.key));
-            if let Some(half) = flow.and_then(|flow| flow.half) {
+            // Of another flow now and then: that is asked for in vain.
+            if let Some(half) = self.cache.peek(seen.position).and_then(|flow| flow.half) {
                 connections.prefetch(half.connection, half.direction);
             }
         }

@@ -123,7 +123,7 @@ impl OuterHeader {
     /// Writes the header to the front of `target` (at least [`OuterHeader::length`] bytes) for an inner frame of
     /// `inner` bytes. `tos` is the outer traffic class (RFC 6040: the inner ECN field copied). Lengths over 65,535 are
     /// written as zero: such a frame is a large segment, and whoever cuts it writes them anew.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, target: &mut [u8], inner: usize, vni: u32, source_port: u16, tos: u8) {
         // Of a length known when compiled, so that no copy is a call.
         if self.length() == LENGTH_V4 {
@@ -137,7 +137,7 @@ impl OuterHeader {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn write_v4(&self, target: &mut [u8; LENGTH_V4], inner: usize, vni: u32, source_port: u16, tos: u8) {
         let total = u16::try_from(inner + UDP_AND_VXLAN + 20).unwrap_or(0);
         target[15] = tos;

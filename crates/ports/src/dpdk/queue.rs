@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::sync::{Arc, PoisonError};
 
-use anet_memory::buffer::{Buffer, Checksum, Pool, SegmentKind};
+use anet_memory::buffer::{Buffer, Checksum, Pool, SegmentKind, hand_over};
 
 use super::buffer::packet_of;
 use super::finish;
@@ -234,7 +234,8 @@ impl TransmitQueue for DpdkTransmit {
     fn transmit(&mut self, burst: &mut Vec<Buffer>) -> TransmitOutcome {
         register(self.device.environment.shim);
         let mut outcome = TransmitOutcome::default();
-        for frame in burst.drain(..) {
+        let all = burst.len();
+        hand_over(burst, all, |frame| {
             if !self.is_finished(&frame) {
                 self.finish(frame, &mut outcome);
             } else if frame.len() > self.device.frame_max {
@@ -245,7 +246,7 @@ impl TransmitQueue for DpdkTransmit {
             if self.packets.len() >= BURST {
                 self.flush(&mut outcome, Batch::Frames);
             }
-        }
+        });
         self.flush(&mut outcome, Batch::Frames);
         outcome
     }
