@@ -6,11 +6,12 @@ use std::process::ExitCode;
 
 use anet_model::host_plan::PortId;
 use anet_model::intent::HostId;
+use anet_packet::addr::Mac;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use crate::disk::AttachmentText;
 use crate::join::{self, Wish};
-use crate::local::{self, PortText, Question, Reply, StatusText};
+use crate::local::{self, PortText, Question, Reply, StatusText, WaitingText};
 use crate::run::{self, Settings};
 
 /// Where the data is unless told otherwise.
@@ -38,8 +39,8 @@ enum Command {
     Attach(AttachArguments),
     /// Attach a port to nothing.
     Detach {
-        /// The port.
-        port: PortId,
+        #[command(flatten)]
+        holder: HolderArguments,
         #[command(flatten)]
         socket: SocketArgument,
     },
@@ -94,10 +95,20 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct HolderArguments {
+    /// The port.
+    port: Option<PortId>,
+    /// In place of a port: the first one on this host that has this MAC, now or later.
+    #[arg(long, value_name = "MAC")]
+    mac: Option<Mac>,
+}
+
+#[derive(Debug, Args)]
 #[command(group = ArgGroup::new("to").args(["tap", "packet", "dpdk"]).required(true))]
 struct AttachArguments {
-    /// The port.
-    port: PortId,
+    #[command(flatten)]
+    holder: HolderArguments,
     /// A persistent TAP, which the vswitch makes where it is missing.
     #[arg(long, value_name = "INTERFACE")]
     tap: Option<String>,
@@ -120,7 +131,10 @@ pub fn main() -> ExitCode {
         Command::Join(arguments) => join(&arguments),
         Command::Run(arguments) => run(arguments),
         Command::Attach(arguments) => attach(arguments),
-        Command::Detach { port, socket } => ask(&socket.socket, &Question::Detach { port }),
+        Command::Detach { holder, socket } => {
+            let HolderArguments { port, mac } = holder;
+            ask(&socket.socket, &Question::Detach { port, mac })
+        }
         Command::Status { json, socket } => status(&socket.socket, json),
     };
     match outcome {
@@ -182,8 +196,8 @@ fn attach(arguments: AttachArguments) -> Result<String, String> {
         (_, _, Some(device)) => AttachmentText::Dpdk { device },
         _ => return Err("give --tap, --packet or --dpdk".to_owned()),
     };
-    let port = arguments.port;
-    ask(&arguments.socket.socket, &Question::Attach { port, to })
+    let HolderArguments { port, mac } = arguments.holder;
+    ask(&arguments.socket.socket, &Question::Attach { port, mac, to })
 }
 
 fn ask(socket: &Path, question: &Question) -> Result<String, String> {
@@ -231,22 +245,28 @@ fn status_text(status: &StatusText) -> String {
     if let Some(reason) = &status.not_durable {
         lines.push(format!("disk        NOT WRITTEN: {reason}"));
     }
-    let port = |port: &PortText, place: &str| {
-        let link = port.link.as_deref().unwrap_or(place);
-        format!(
-            "port        {}: {}, {link}",
-            port.port,
-            attachment_text(&port.attachment)
-        )
-    };
-    lines.extend(status.ports.iter().map(|one| port(one, "link not known")));
-    lines.extend(
-        status
-            .waiting
-            .iter()
-            .map(|one| port(one, "not planned on this host")),
-    );
+    lines.extend(status.ports.iter().map(port_text));
+    lines.extend(status.waiting.iter().map(waiting_text));
     lines.join("\n") + "\n"
+}
+
+fn port_text(port: &PortText) -> String {
+    let link = port.link.as_deref().unwrap_or("link not known");
+    let by = port
+        .by_mac
+        .map_or_else(String::new, |mac| format!(" by MAC {mac}"));
+    let attachment = attachment_text(&port.attachment);
+    format!("port        {}: {attachment}{by}, {link}", port.port)
+}
+
+fn waiting_text(waiting: &WaitingText) -> String {
+    let WaitingText { port, mac, why, .. } = waiting;
+    let attachment = attachment_text(&waiting.attachment);
+    match (port, mac) {
+        (_, Some(mac)) => format!("MAC         {mac}: {attachment}, {why}"),
+        (Some(port), None) => format!("port        {port}: {attachment}, {why}"),
+        (None, None) => format!("waiting     {attachment}, {why}"),
+    }
 }
 
 fn attachment_text(attachment: &AttachmentText) -> String {

@@ -1,7 +1,7 @@
 //! The socket on which this machine's tools ask: one JSON object a line, one line of answer.
 //!
-//! `{"attach": {"port": "web1", "to": {"tap": {"interface": "tap0"}}}}`, `{"detach": {"port": "web1"}}`, `{"status": {}}`; the
-//! answers are `{"ok": TEXT}`, `{"error": TEXT}` and `{"status": …}`.
+//! `{"attach": {"port": "web1", "to": {"tap": {"interface": "tap0"}}}}`, `{"detach": {"port": "web1"}}`, `{"status": {}}`; in place
+//! of `port` there may be `mac`. The answers are `{"ok": TEXT}`, `{"error": TEXT}` and `{"status": …}`.
 
 use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anet_model::host_plan::PortId;
+use anet_packet::addr::Mac;
 use anet_wire::control::report::LinkState;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
-use crate::core::{LocalRequest, Status};
+use crate::core::{Holder, LocalRequest, PortStatus, Status, Waiting};
 use crate::disk::{AttachmentText, attachment_text};
 use crate::run::{Ask, Event};
 
@@ -33,17 +34,25 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Question {
-    /// Attach a port.
+    /// Attach a port, or whichever has a MAC: one of both.
     Attach {
         /// The port.
-        port: PortId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<PortId>,
+        /// The MAC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mac: Option<Mac>,
         /// To what.
         to: AttachmentText,
     },
     /// Attach it to nothing.
     Detach {
         /// The port.
-        port: PortId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<PortId>,
+        /// The MAC.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mac: Option<Mac>,
     },
     /// How the agent stands.
     Status {},
@@ -93,8 +102,8 @@ pub struct StatusText {
     pub not_durable: Option<String>,
     /// Ports that are planned here.
     pub ports: Vec<PortText>,
-    /// Attachments of ports that are not planned here.
-    pub waiting: Vec<PortText>,
+    /// Attachments that wait for their port.
+    pub waiting: Vec<WaitingText>,
 }
 
 /// A port, as JSON.
@@ -104,8 +113,26 @@ pub struct PortText {
     pub port: String,
     /// What it is attached to.
     pub attachment: AttachmentText,
+    /// Its MAC, where that is what it is attached by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_mac: Option<Mac>,
     /// Its link, as far as the vswitch has told.
     pub link: Option<String>,
+}
+
+/// An attachment that waits for its port, as JSON. It is of a port or of a MAC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingText {
+    /// The port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<PortId>,
+    /// The MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// To what.
+    pub attachment: AttachmentText,
+    /// Why it waits.
+    pub why: String,
 }
 
 impl StatusText {
@@ -115,10 +142,11 @@ impl StatusText {
             incarnation: cursor.incarnation,
             revision: cursor.revision,
         };
-        let port = |(id, attachment, link): (PortId, _, Option<LinkState>)| PortText {
-            port: id.to_string(),
-            attachment: attachment_text(&attachment),
-            link: link.map(link_text),
+        let port = |port: PortStatus| PortText {
+            port: port.port.to_string(),
+            attachment: attachment_text(&port.attachment),
+            by_mac: port.by_mac,
+            link: port.link.map(link_text),
         };
         Self {
             host: host.to_owned(),
@@ -131,12 +159,21 @@ impl StatusText {
             desired: place(status.desired),
             not_durable: status.not_durable,
             ports: status.ports.into_iter().map(port).collect(),
-            waiting: status
-                .waiting
-                .into_iter()
-                .map(|(id, attachment)| port((id, attachment, None)))
-                .collect(),
+            waiting: status.waiting.into_iter().map(waiting_text).collect(),
         }
+    }
+}
+
+fn waiting_text(waiting: Waiting) -> WaitingText {
+    let (port, mac) = match waiting.holder {
+        Holder::Port(port) => (Some(port), None),
+        Holder::Mac(mac) => (None, Some(mac)),
+    };
+    WaitingText {
+        port,
+        mac,
+        attachment: attachment_text(&waiting.attachment),
+        why: waiting.why,
     }
 }
 
@@ -236,12 +273,30 @@ fn answer(mut stream: &UnixStream, reply: &Reply) -> io::Result<()> {
     stream.write_all(&line)
 }
 
+/// Whose attachment is meant.
+fn holder(port: Option<PortId>, mac: Option<Mac>) -> Result<Holder, String> {
+    match (port, mac) {
+        (Some(port), None) => Ok(Holder::Port(port)),
+        (None, Some(mac)) => Ok(Holder::Mac(mac)),
+        _ => Err("name either a port or a MAC".to_owned()),
+    }
+}
+
+fn request(question: Question) -> Result<Ask, String> {
+    Ok(match question {
+        Question::Attach { port, mac, to } => {
+            Ask::Change(LocalRequest::Attach(holder(port, mac)?, to.into()))
+        }
+        Question::Detach { port, mac } => Ask::Change(LocalRequest::Detach(holder(port, mac)?)),
+        Question::Status {} => Ask::Status,
+    })
+}
+
 fn put(question: Question, events: &Sender<Event>) -> Reply {
     let (reply, answered) = oneshot::channel();
-    let ask = match question {
-        Question::Attach { port, to } => Ask::Change(LocalRequest::Attach(port, to.into())),
-        Question::Detach { port } => Ask::Change(LocalRequest::Detach(port)),
-        Question::Status {} => Ask::Status,
+    let ask = match request(question) {
+        Ok(ask) => ask,
+        Err(text) => return Reply::Error(text),
     };
     let ends = || Reply::Error("the agent is ending".to_owned());
     match events.blocking_send(Event::Local(ask, reply)) {

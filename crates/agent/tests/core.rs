@@ -9,6 +9,7 @@ use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::PlanDigest;
 use anet_model::host_plan::Attachment;
 use anet_model::testing::{change, host_plan};
+use anet_packet::addr::Mac;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -37,14 +38,27 @@ enum Happening {
     DiskFails,
     DiskWorks,
     Attach(usize, usize),
+    AttachMac(u8, usize),
     RestoreStore(u64),
     Tick,
+}
+
+/// Few, so that ports of several networks have the same.
+const MACS: u8 = 4;
+
+fn with_one_of_few_macs(mut change: Change) -> Change {
+    if let Change::Port(_, Some(port)) = &mut change
+        && port.mac.is_station()
+    {
+        port.mac.0[5] = port.mac.0[5] % MACS + 1;
+    }
+    change
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
     let index = any::<Index>;
     prop_oneof![
-        6 => prop::collection::vec(change(), 1..4).prop_map(Happening::Publish),
+        6 => prop::collection::vec(change().prop_map(with_one_of_few_macs), 1..4).prop_map(Happening::Publish),
         1 => index().prop_map(Happening::Again),
         1 => index().prop_map(Happening::Snapshot),
         2 => (index(), index()).prop_map(|(from, to)| Happening::Squashed(from, to)),
@@ -58,7 +72,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::PlaneDown),
         1 => Just(Happening::PlaneAnew),
         1 => Just(Happening::Balk),
-        2 => (0_usize..7, 0_usize..4).prop_map(|(port, tap)| Happening::Attach(port, tap)),
+        2 => (0_usize..7, 0_usize..6).prop_map(|(port, tap)| Happening::Attach(port, tap)),
+        2 => (1..=MACS, 0_usize..6).prop_map(|(mac, tap)| Happening::AttachMac(mac, tap)),
         1 => (0_u64..4).prop_map(Happening::RestoreStore),
         2 => Just(Happening::Tick),
     ]
@@ -157,6 +172,7 @@ fn happen(world: &mut World, happening: Happening) {
         }
         Happening::DiskWorks => world.disk.fails = false,
         Happening::Attach(port, number) => world.attach(&format!("port{port}"), tap(number)),
+        Happening::AttachMac(mac, number) => world.attach_mac(Mac([2, 0, 0, 0, 0, mac]), tap(number)),
         Happening::RestoreStore(back) => world.restore_store(back),
         Happening::Tick => world.tick(),
     }

@@ -173,6 +173,7 @@ fn detaching_works_on_a_full_disk_and_attaching_does_not() {
             .disk
             .restored
             .attachments
+            .ports
             .contains_key(&"a".parse().unwrap())
     };
     assert!(kept(&world));

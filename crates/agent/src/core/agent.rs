@@ -1,9 +1,9 @@
 //! The agent: its state, and what each input does to it.
 
 use anet_model::changeset::Changeset;
-use anet_model::host_plan::{Attachment, PortId};
+use anet_model::host_plan::Attachment;
 use anet_model::state::{Cursor, PlanState};
-use anet_wire::control::report::{LinkState, PortState};
+use anet_wire::control::report::PortState;
 
 use super::attachments::Attachments;
 use super::io::{Asked, Identity, Input, LocalRequest, Output};
@@ -24,25 +24,6 @@ pub struct Agent {
     pub(super) outputs: Vec<Output>,
 }
 
-/// How an agent stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// The session with a controller.
-    pub session: Result<String, String>,
-    /// The data plane, or why it cannot be used.
-    pub vswitch: Result<String, String>,
-    /// What is in the data plane.
-    pub applied: Cursor,
-    /// What is accepted.
-    pub desired: Cursor,
-    /// Why something could not be written.
-    pub not_durable: Option<String>,
-    /// Planned ports with what they are attached to, and their links.
-    pub ports: Vec<(PortId, Attachment, Option<LinkState>)>,
-    /// Attachments of ports that are not planned here.
-    pub waiting: Vec<(PortId, Attachment)>,
-}
-
 impl Agent {
     /// Takes one input; the outputs have to be carried out in their order.
     pub fn handle(&mut self, input: Input) -> Vec<Output> {
@@ -54,16 +35,16 @@ impl Agent {
             Input::PlaneUp { epoch } => self.plane_up(epoch),
             Input::PlaneDown { reason } => self.plane_down(reason),
             Input::Plane(answer) => self.plane_answered(answer),
-            Input::Local(ticket, LocalRequest::Attach(port, attachment)) => {
+            Input::Local(ticket, LocalRequest::Attach(holder, attachment)) => {
                 self.memory.local.push_back(Attaching {
                     ticket,
-                    port,
+                    holder,
                     attachment,
                 })
             }
-            Input::Local(ticket, LocalRequest::Detach(port)) => self.memory.local.push_back(Attaching {
+            Input::Local(ticket, LocalRequest::Detach(holder)) => self.memory.local.push_back(Attaching {
                 ticket,
-                port,
+                holder,
                 attachment: Attachment::Detached,
             }),
             Input::Tick => self.tick(),
@@ -92,44 +73,6 @@ impl Agent {
         let memory = &self.memory;
         let written = !memory.plan_due && !memory.record_due && !memory.attachments_due;
         memory.busy.is_none() && memory.waiting.is_empty() && memory.local.is_empty() && written
-    }
-
-    /// How it stands.
-    pub fn status(&self) -> Status {
-        let link = |id: &PortId| {
-            let ports = &self.memory.ports;
-            let found = ports.binary_search_by(|state| state.port.cmp(id)).ok();
-            found.and_then(|at| ports.get(at)).map(|state| state.link.clone())
-        };
-        let ports = self.merged.plan().ports.iter();
-        let planned = |id: &PortId| self.merged.plan().ports.contains_key(id);
-        let others = self.attachments.all().iter().filter(|(id, _)| !planned(id));
-        Status {
-            session: match &self.session {
-                Session::Open { software, .. } => Ok(software.clone()),
-                Session::Greeting => Err("connected, and no word from the controller yet".to_owned()),
-                Session::Closed { reason } => Err(reason.clone()),
-            },
-            vswitch: match &self.plane {
-                Plane::Down { reason } => Err(reason.clone()),
-                Plane::Up { knowledge, .. } => Ok(match knowledge {
-                    Knowledge::Nothing => "being asked what it has",
-                    Knowledge::Same => "has the plan",
-                    Knowledge::Behind => "being brought up to date",
-                    Knowledge::Unknown => {
-                        "has a plan that this host's disk does not know; it is left alone until a controller has spoken"
-                    }
-                }
-                .to_owned()),
-            },
-            applied: self.memory.applied.cursor,
-            desired: self.desired.cursor(),
-            not_durable: self.memory.not_durable.clone(),
-            ports: ports
-                .map(|(id, port)| (id.clone(), port.attachment.clone(), link(id)))
-                .collect(),
-            waiting: others.map(|(id, attachment)| (id.clone(), attachment.clone())).collect(),
-        }
     }
 
     pub(super) fn event(&mut self, text: impl Into<String>) {

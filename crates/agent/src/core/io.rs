@@ -1,17 +1,18 @@
 //! What goes into the agent's core and what comes out of it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anet_model::changeset::Changeset;
 use anet_model::digest::Digest;
-use anet_model::host_plan::{Attachment, PortId};
+use anet_model::host_plan::Attachment;
 use anet_model::intent::HostId;
 use anet_model::state::Cursor;
 use anet_wire::control::Response;
 use anet_wire::control::report::{DigestReport, PortState};
 use anet_wire::control::trace::{TraceReport, TraceRequest};
 use anet_wire::session::{AgentMessage, SignedChangeset};
+
+use super::attachments::{Holder, Kept};
 
 /// Who an agent is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub struct Restored {
     /// The last record of what was applied.
     pub applied: Option<AppliedRecord>,
     /// Attachments.
-    pub attachments: BTreeMap<PortId, Attachment>,
+    pub attachments: Kept,
 }
 
 /// Something to write. It counts once it was answered with success: then it is there also after a loss of power.
@@ -60,7 +61,7 @@ pub enum Record {
     /// Replaces what is applied.
     Applied(AppliedRecord),
     /// Replaces the attachments.
-    Attachments(BTreeMap<PortId, Attachment>),
+    Attachments(Kept),
 }
 
 /// A question or command to the data plane.
@@ -140,10 +141,10 @@ pub type Ticket = u64;
 /// What is asked on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalRequest {
-    /// Attach a port.
-    Attach(PortId, Attachment),
+    /// Attach a port, or the one of a MAC.
+    Attach(Holder, Attachment),
     /// Attach it to nothing.
-    Detach(PortId),
+    Detach(Holder),
 }
 
 /// What happens to an agent.

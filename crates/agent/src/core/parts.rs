@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::Digest;
-use anet_model::host_plan::{Attachment, PortId};
+use anet_model::host_plan::Attachment;
 use anet_model::state::{Applied, Cursor, PlanState};
 use anet_wire::control::report::PortState;
 
-use super::attachments::Attachments;
+use super::attachments::{Attachments, Holder};
+use super::claims::Moved;
 use super::io::{AppliedRecord, Ticket};
 
 /// A place in the controller's history, and the digest of the plan there.
@@ -27,11 +28,11 @@ impl Place {
     }
 }
 
-/// A port to attach or detach for somebody who waits.
+/// A port or MAC to attach or detach for somebody who waits.
 #[derive(Debug)]
 pub(super) struct Attaching {
     pub(super) ticket: Ticket,
-    pub(super) port: PortId,
+    pub(super) holder: Holder,
     pub(super) attachment: Attachment,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Batch {
     pub(super) desired: Vec<Applied>,
     /// The same for what the data plane is to have.
     pub(super) merged: Vec<Applied>,
+    /// The attachments of MACs that went to other ports by it.
+    pub(super) moved: Vec<Moved>,
 }
 
 /// Why the data plane is being changed.
@@ -71,7 +74,7 @@ pub(super) enum Applying {
     Desired,
     /// It is to have all of it.
     Whole,
-    /// A port was attached or detached for somebody who waits.
+    /// Ports were attached or detached for somebody who waits.
     Attachment(Ticket),
     /// What cannot be written down is to close at least.
     Closing,
@@ -132,7 +135,7 @@ pub(super) struct Memory {
     pub(super) recorded: AppliedRecord,
     /// `recorded` could not be written.
     pub(super) record_due: bool,
-    /// The attachments are others than those on the disk.
+    /// The attachments are others than those on the disk, or other ports have those of MACs.
     pub(super) attachments_due: bool,
     /// It is time to try again what could not be written, one of them a tick.
     pub(super) again: bool,
@@ -140,6 +143,8 @@ pub(super) struct Memory {
     pub(super) lost: bool,
     /// Takes `desired` back to what is applied, oldest first.
     pub(super) undo: Vec<Applied>,
+    /// What `undo` did to attachments of MACs.
+    pub(super) moved: Vec<Moved>,
     /// The changesets of `undo`.
     pub(super) undone: Vec<Changeset>,
     /// That many changesets are taken one by one, since one of them was refused.
@@ -173,6 +178,15 @@ pub(super) struct Memory {
     pub(super) digest_in: u32,
     /// A difference between the data plane's plan and its tables was told.
     pub(super) told_of_tables: bool,
+}
+
+impl Memory {
+    /// What was done can not be taken back any more.
+    pub(super) fn forget_undo(&mut self) {
+        self.undo.clear();
+        self.moved.clear();
+        self.undone.clear();
+    }
 }
 
 /// The changes of applied changesets, one after the other.

@@ -1,5 +1,6 @@
 //! An agent out of what its disk had.
 
+use anet_model::changeset::Changeset;
 use anet_model::state::{ApplyError, Cursor, PlanState};
 
 use super::agent::Agent;
@@ -10,6 +11,7 @@ use super::parts::{Memory, Place, Plane, Session};
 /// What replaying the log came to.
 struct Replayed {
     desired: PlanState,
+    attachments: Attachments,
     memory: Memory,
     /// The first record that did not fit, by number.
     misfit: Option<(usize, String)>,
@@ -20,12 +22,15 @@ impl Agent {
     /// to be kept aside where the second answer is true, since it is then written anew.
     pub fn restore(identity: Identity, restored: Restored) -> (Self, Vec<String>, bool) {
         let recorded = restored.applied;
+        let kept = restored.attachments.macs.clone();
+        let (attachments, mut told) = Attachments::restore(restored.attachments);
         let Replayed {
             desired,
+            attachments,
             mut memory,
             misfit,
-        } = replay(restored.changesets, recorded);
-        let (attachments, mut told) = Attachments::restore(restored.attachments);
+        } = replay(restored.changesets, recorded, attachments);
+        memory.attachments_due = attachments.all_by_mac() != &kept;
         if let Some((record, problem)) = &misfit {
             told.push(format!(
                 "record {record} of the plan on disk does not fit those before it ({problem}): it and what follows is left out"
@@ -71,9 +76,10 @@ fn is_newer(one: Cursor, other: Cursor) -> bool {
 }
 
 /// Puts one record after the other. What comes after the place that was applied can be taken back.
-fn replay(changesets: Vec<anet_model::changeset::Changeset>, recorded: Option<AppliedRecord>) -> Replayed {
+fn replay(changesets: Vec<Changeset>, recorded: Option<AppliedRecord>, attachments: Attachments) -> Replayed {
     let mut replayed = Replayed {
         desired: PlanState::default(),
+        attachments,
         memory: Memory::default(),
         misfit: None,
     };
@@ -86,8 +92,10 @@ fn replay(changesets: Vec<anet_model::changeset::Changeset>, recorded: Option<Ap
     for (number, changeset) in changesets.into_iter().enumerate() {
         match replayed.desired.apply(&changeset) {
             Ok(applied) => {
+                let moved = replayed.attachments.follow(&replayed.desired, &applied.changes);
                 replayed.memory.logged += applied.changes.len().max(1);
                 replayed.memory.undo.push(applied);
+                replayed.memory.moved.extend(moved);
                 replayed.memory.undone.push(changeset);
             }
             // Written twice: once before it was known whether the first time had succeeded.
@@ -99,14 +107,13 @@ fn replay(changesets: Vec<anet_model::changeset::Changeset>, recorded: Option<Ap
         }
         if is_applied(&replayed.desired) {
             found = true;
-            replayed.memory.undo.clear();
-            replayed.memory.undone.clear();
+            replayed.memory.forget_undo();
         }
     }
     if !found {
         // Where the data plane stood cannot be told: nothing to go back to.
-        replayed.memory.undo.clear();
-        replayed.memory.undone.clear();
+        replayed.memory.forget_undo();
     }
+    replayed.attachments.settle(&replayed.desired);
     replayed
 }

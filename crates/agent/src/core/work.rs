@@ -1,17 +1,17 @@
-//! Changesets and attachments on their way: onto the disk, into the data plane, acknowledged.
+//! Changesets on their way: onto the disk, into the data plane, acknowledged.
 
 use anet_model::changeset::{Change, Changeset};
-use anet_model::host_plan::Attachment;
+use anet_model::host_plan::PortId;
 use anet_model::state::ApplyError;
 use anet_wire::codec::snapshot_of;
 use anet_wire::control::Refusal;
 
 use super::agent::Agent;
-use super::attachments::Attachments;
+use super::claims::Moved;
 use super::closing::closing;
 use super::delta::settled;
 use super::io::{AppliedRecord, Output, Record};
-use super::parts::{Applying, Attaching, Batch, Busy, Knowledge, Place, changes_of};
+use super::parts::{Applying, Batch, Busy, Knowledge, Place, changes_of};
 
 /// Entries in the log from which on it is shortened, however small the plan.
 const LOG_MINIMUM: usize = 1_000;
@@ -20,7 +20,7 @@ const LOG_MINIMUM: usize = 1_000;
 const UNDONE_MAXIMUM: usize = 256;
 
 impl Agent {
-    fn persist(&mut self, record: Record, busy: Busy) {
+    pub(super) fn persist(&mut self, record: Record, busy: Busy) {
         self.outputs.push(Output::Persist(record));
         self.memory.busy = Some(busy);
     }
@@ -48,19 +48,24 @@ impl Agent {
 
     fn take_changeset(&mut self, changeset: Changeset, batch: &mut Batch) {
         match self.desired.apply(&changeset) {
-            Ok(applied) => match self.merge(applied.changes.clone()) {
-                Ok(merged) => {
-                    batch.changesets.push(changeset);
-                    batch.desired.push(applied);
-                    batch.merged.push(merged);
+            Ok(applied) => {
+                let moved = self.attachments.follow(&self.desired, &applied.changes);
+                match self.merge(self.with_moved(&applied.changes, &moved)) {
+                    Ok(merged) => {
+                        batch.changesets.push(changeset);
+                        batch.desired.push(applied);
+                        batch.merged.push(merged);
+                        batch.moved.extend(moved);
+                    }
+                    Err(error) => {
+                        // It was put a moment ago.
+                        let _ = self.desired.take_back(&applied);
+                        self.attachments.take_back(&moved);
+                        let reason = format!("it does not fit the attachments of this host: {error}");
+                        self.refuse(changeset.to, Refusal::Invalid, reason);
+                    }
                 }
-                Err(error) => {
-                    // It was put a moment ago.
-                    let _ = self.desired.take_back(&applied);
-                    let reason = format!("it does not fit the attachments of this host: {error}");
-                    self.refuse(changeset.to, Refusal::Invalid, reason);
-                }
-            },
+            }
             Err(ApplyError::AlreadyApplied { .. }) => {
                 self.memory.confirmed = true;
                 if batch.changesets.is_empty() && self.memory.applied == Place::of(&self.desired) {
@@ -69,6 +74,27 @@ impl Agent {
             }
             Err(error) => self.refuse(changeset.to, Refusal::of(&error), error.to_string()),
         }
+    }
+
+    /// Changes of what is desired, and the ports besides that have the attachment of a MAC by them.
+    fn with_moved(&self, changes: &[Change], moved: &[Moved]) -> Vec<Change> {
+        let mut all = changes.to_vec();
+        let is_in = |id: &PortId| {
+            changes
+                .iter()
+                .any(|change| matches!(change, Change::Port(other, _) if other == id))
+        };
+        for id in moved
+            .iter()
+            .filter_map(|moved| moved.to.as_ref())
+            .filter(|id| !is_in(id))
+        {
+            all.push(Change::Port(
+                id.clone(),
+                self.desired.plan().ports.get(id).cloned(),
+            ));
+        }
+        all
     }
 
     pub(super) fn persisted(&mut self, outcome: Result<(), String>) {
@@ -91,7 +117,13 @@ impl Agent {
             (Some(Busy::WritingAttachments(attaching, before)), outcome) => {
                 self.attachments_written(attaching, before, outcome);
             }
-            (Some(Busy::WritingAttachmentsAgain), outcome) => self.memory.attachments_due = outcome.is_err(),
+            (Some(Busy::WritingAttachmentsAgain), outcome) => {
+                self.memory.attachments_due = outcome.is_err();
+                if outcome.is_err() && self.memory.plan_due {
+                    self.memory.stalled = true;
+                    self.memory.retry = false;
+                }
+            }
             (other, _) => self.memory.busy = other,
         }
     }
@@ -115,11 +147,12 @@ impl Agent {
         self.memory.confirmed = true;
         let changes = changes_of(&batch.merged);
         self.memory.logged += changes_of(&batch.desired).len().max(1);
+        self.memory.attachments_due |= !batch.moved.is_empty();
         self.memory.undo.extend(batch.desired);
+        self.memory.moved.extend(batch.moved);
         self.memory.undone.extend(batch.changesets);
         if self.memory.undone.len() > UNDONE_MAXIMUM {
-            self.memory.undo.clear();
-            self.memory.undone.clear();
+            self.memory.forget_undo();
         }
         if self.memory.waiting.is_empty() {
             self.end_stall();
@@ -138,6 +171,7 @@ impl Agent {
         for merged in batch.merged.iter().rev() {
             let _ = self.merged.take_back(merged);
         }
+        self.attachments.take_back(&batch.moved);
         for changeset in batch.changesets.into_iter().rev() {
             self.memory.waiting.push_front(changeset);
         }
@@ -242,8 +276,7 @@ impl Agent {
         self.memory.verified = place.digest;
         self.memory.recorded = record;
         self.memory.again = false;
-        self.memory.undo.clear();
-        self.memory.undone.clear();
+        self.memory.forget_undo();
         self.persist(Record::Applied(record), Busy::WritingApplied { is_new });
     }
 
@@ -261,6 +294,10 @@ impl Agent {
                 self.event(format!("a change could not be taken back: {error}"));
             }
         }
+        let moved = std::mem::take(&mut self.memory.moved);
+        self.attachments.take_back(&moved);
+        self.attachments.settle(&self.desired);
+        self.memory.attachments_due |= !self.attachments.all_by_mac().is_empty();
         self.merge_anew();
         match undone.len() {
             1 => self.refuse(to, Refusal::Invalid, reason),
@@ -277,106 +314,29 @@ impl Agent {
 
     /// Writes the whole plan where the disk has something that was taken back.
     pub(super) fn write_plan_if_due(&mut self) -> bool {
-        if self.memory.plan_due {
-            self.memory.retry = false;
-            let plan = Box::new(snapshot_of(&self.desired));
-            self.persist(Record::Plan(plan), Busy::WritingPlan);
+        if !self.memory.plan_due {
+            return false;
         }
-        self.memory.plan_due
+        if self.memory.attachments_due {
+            // Which ports have those of MACs follows from the log, which goes.
+            self.write_attachments();
+            return true;
+        }
+        self.memory.retry = false;
+        let plan = Box::new(snapshot_of(&self.desired));
+        self.persist(Record::Plan(plan), Busy::WritingPlan);
+        true
     }
 
     /// Replaces a long log by the plan that it leads to, once that is applied.
     pub(super) fn shorten_log(&mut self) -> bool {
-        let settled = self.memory.undone.is_empty() && self.memory.not_durable.is_none();
+        let written = self.memory.not_durable.is_none() && !self.memory.attachments_due;
+        let settled = self.memory.undone.is_empty() && written;
         if !settled || self.memory.logged < LOG_MINIMUM.max(self.desired.plan().entries().count()) {
             return false;
         }
         let plan = Box::new(snapshot_of(&self.desired));
         self.persist(Record::Plan(plan), Busy::WritingPlan);
         true
-    }
-
-    pub(super) fn attach(&mut self, attaching: Attaching) {
-        let (ticket, port) = (attaching.ticket, &attaching.port);
-        if self.attachments.of(port) == attaching.attachment {
-            let answer = Output::Answer(ticket, Ok("it is so already".to_owned()));
-            return self.outputs.push(answer);
-        }
-        match self.attachments.with(port, &attaching.attachment) {
-            Err(error) => self.outputs.push(Output::Answer(ticket, Err(error.to_string()))),
-            Ok(with) => {
-                let before = std::mem::replace(&mut self.attachments, with);
-                let record = Record::Attachments(self.attachments.all().clone());
-                self.persist(record, Busy::WritingAttachments(attaching, before));
-            }
-        }
-    }
-
-    fn attachments_written(
-        &mut self,
-        attaching: Attaching,
-        before: Attachments,
-        outcome: Result<(), String>,
-    ) {
-        let Attaching {
-            ticket,
-            port,
-            attachment,
-        } = attaching;
-        // Detaching closes, and is carried out at any rate.
-        self.memory.attachments_due = match attachment {
-            Attachment::Detached => outcome.is_err(),
-            _ => self.memory.attachments_due && outcome.is_err(),
-        };
-        if let (Err(reason), true) = (&outcome, attachment != Attachment::Detached) {
-            self.attachments = before;
-            let text = format!("not attached, since it cannot be written: {reason}");
-            return self.outputs.push(Output::Answer(ticket, Err(text)));
-        }
-        let told = match outcome {
-            Ok(()) => "kept",
-            Err(_) => {
-                "done, and it could not be written: tried again each second, and until then it comes back with a restart"
-            }
-        };
-        let Some(planned) = self.merged.plan().ports.get(&port).cloned() else {
-            let text = format!("{told}; port {port} is not planned on this host, and is attached when it is");
-            return self.outputs.push(Output::Answer(ticket, Ok(text)));
-        };
-        let was = self.merged.digest().total();
-        match self.merge(vec![Change::Port(port, Some(planned))]) {
-            Ok(applied) => {
-                let now = self.merged.digest().total();
-                let plain = self.memory.closed_from.map(|plain| plain.plus(now).minus(was));
-                self.memory.closed_from = plain;
-                if self.knowledge() == Some(Knowledge::Same) && !applied.changes.is_empty() {
-                    self.apply(false, applied.changes, Applying::Attachment(ticket));
-                } else {
-                    let text = format!("{told}; the vswitch gets it as soon as it answers");
-                    self.outputs.push(Output::Answer(ticket, Ok(text)));
-                }
-            }
-            Err(error) => {
-                self.attachments = before;
-                let text = format!("not attached: {error}");
-                self.outputs.push(Output::Answer(ticket, Err(text)));
-                self.write_attachments();
-            }
-        }
-    }
-
-    /// Writes the attachments again where they could not be written; false where that is not so, or it is not time.
-    pub(super) fn write_attachments_if_due(&mut self) -> bool {
-        let due = self.memory.attachments_due && self.memory.again;
-        if due {
-            self.memory.again = false;
-            self.write_attachments();
-        }
-        due
-    }
-
-    fn write_attachments(&mut self) {
-        let record = Record::Attachments(self.attachments.all().clone());
-        self.persist(record, Busy::WritingAttachmentsAgain);
     }
 }

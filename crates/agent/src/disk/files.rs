@@ -57,6 +57,19 @@ pub enum DiskError {
         /// What is wrong.
         reason: String,
     },
+    /// A newer agent wrote it.
+    #[error(
+        "{path} is of version {version}, and this agent reads up to {known}: start the newer agent that wrote it",
+        path = .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest that is understood.
+        known: u32,
+    },
     /// Keys and certificates.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use anet_agent::core::{
-    Agent, AppliedRecord, Asked, Identity, Input, LocalRequest, Output, PlaneAnswer, Record, Restored, Said,
+    Agent, AppliedRecord, Asked, Holder, Identity, Input, Kept, LocalRequest, Output, PlaneAnswer, Record,
+    Restored, Said,
 };
-use anet_model::changeset::Changeset;
+use anet_model::changeset::{Change, Changeset};
 use anet_model::diff::diff;
 use anet_model::digest::{Digest, PlanDigest};
 use anet_model::host_plan::{Attachment, HostPlan, PortId};
 use anet_model::state::{Cursor, PlanState};
+use anet_packet::addr::Mac;
 use anet_wire::control::report::DigestReport;
 use anet_wire::control::{Refusal, Response};
 use anet_wire::session::{AgentMessage, AgentReport, SignedChangeset};
@@ -121,6 +123,66 @@ pub struct World {
     pub messages: Vec<AgentMessage>,
     pub events: Vec<String>,
     pub closings: bool,
+    pub interfaces: Interfaces,
+}
+
+/// Which port had which interface, and what has happened since by which it may be another's.
+#[derive(Default)]
+pub struct Interfaces {
+    holders: BTreeMap<String, PortId>,
+    attachments: Kept,
+    commanded: bool,
+    let_go: BTreeSet<PortId>,
+}
+
+impl Interfaces {
+    /// Something is about to be written.
+    fn written(&mut self, record: &Record) {
+        match record {
+            Record::Changesets(changesets) => changesets.iter().for_each(|one| self.changed(one)),
+            Record::Attachments(kept) => {
+                self.commanded |= same_ports(&self.attachments) != same_ports(kept);
+                self.attachments = kept.clone();
+            }
+            Record::Plan(_) | Record::Applied(_) => {}
+        }
+    }
+
+    /// Every port that a changeset changes may lose what it has; a snapshot may change every one.
+    fn changed(&mut self, changeset: &Changeset) {
+        let port = |change: &Change| match change {
+            Change::Port(id, _) => Some(id.clone()),
+            _ => None,
+        };
+        match changeset.snapshot {
+            true => self.let_go.extend(self.holders.values().cloned()),
+            false => self.let_go.extend(changeset.changes.iter().filter_map(port)),
+        }
+    }
+
+    /// The data plane has this plan: no interface has gone from a port that still has its claim to it.
+    fn applied(&mut self, plan: &HostPlan) {
+        for (id, port) in &plan.ports {
+            let (Attachment::Tap { interface, .. } | Attachment::Packet { interface, .. }) = &port.attachment
+            else {
+                continue;
+            };
+            let before = self.holders.insert(interface.clone(), id.clone());
+            let Some(before) = before.filter(|before| before != id) else {
+                continue;
+            };
+            let may = self.commanded || self.let_go.contains(&before) || !plan.ports.contains_key(&before);
+            assert!(may, "{interface} went from {before} to {id}, which had it still");
+        }
+        self.commanded = false;
+        self.let_go.clear();
+    }
+}
+
+/// Attachments without the ports that MACs have.
+fn same_ports(kept: &Kept) -> (&BTreeMap<PortId, Attachment>, Vec<(Mac, &Attachment)>) {
+    let macs = kept.macs.iter().map(|(mac, by)| (*mac, &by.attachment));
+    (&kept.ports, macs.collect())
 }
 
 fn identity() -> Identity {
@@ -175,11 +237,12 @@ impl World {
             messages: Vec::new(),
             events: Vec::new(),
             closings: false,
+            interfaces: Interfaces::default(),
         }
     }
 
     /// The controller's plan moves on by what the changes come to, and the changeset is on its way.
-    pub fn publish(&mut self, changes: &[anet_model::changeset::Change]) -> bool {
+    pub fn publish(&mut self, changes: &[Change]) -> bool {
         let mut state = PlanState::new(
             self.controller.plan().clone(),
             self.controller.incarnation,
@@ -187,7 +250,7 @@ impl World {
         )
         .expect("a valid plan");
         let to = self.controller.now + 1;
-        let step = |changes: &[anet_model::changeset::Change], digest_after| Changeset {
+        let step = |changes: &[Change], digest_after| Changeset {
             incarnation: self.controller.incarnation,
             from: self.controller.now,
             to,
@@ -296,10 +359,17 @@ impl World {
     }
 
     pub fn attach(&mut self, port: &str, attachment: Attachment) {
-        let port = port.parse().expect("a legal id");
+        self.attach_holder(Holder::Port(port.parse().expect("a legal id")), attachment);
+    }
+
+    pub fn attach_mac(&mut self, mac: Mac, attachment: Attachment) {
+        self.attach_holder(Holder::Mac(mac), attachment);
+    }
+
+    fn attach_holder(&mut self, holder: Holder, attachment: Attachment) {
         let request = match attachment {
-            Attachment::Detached => LocalRequest::Detach(port),
-            attachment => LocalRequest::Attach(port, attachment),
+            Attachment::Detached => LocalRequest::Detach(holder),
+            attachment => LocalRequest::Attach(holder, attachment),
         };
         self.inputs.push_back(Input::Local(1, request));
     }
@@ -339,6 +409,7 @@ impl World {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Persist(record) => {
+                self.interfaces.written(&record);
                 let outcome = self.disk.write(record);
                 self.inputs.push_back(Input::Persisted(outcome));
             }
@@ -398,6 +469,7 @@ impl World {
             self.vswitch = before;
             return self.refused(Refusal::Invalid);
         }
+        self.interfaces.applied(self.vswitch.plan());
         self.check_order();
         Response::applied(&self.vswitch)
     }
@@ -488,9 +560,9 @@ impl World {
     pub fn check_quiet(&mut self) {
         let mut expected = self.controller.plan().clone();
         for (id, port) in &mut expected.ports {
-            let attachment = self.disk.restored.attachments.get(id).cloned();
-            port.attachment = attachment.unwrap_or(Attachment::Detached);
+            port.attachment = self.attachment_on_disk(id, port.mac);
         }
+        self.check_macs();
         assert_eq!(
             self.vswitch.plan(),
             &expected,
@@ -513,5 +585,30 @@ impl World {
             shown: PlanDigest::of(&expected).total(),
         };
         assert_eq!(self.disk.restored.applied, Some(record));
+    }
+
+    fn attachment_on_disk(&self, id: &PortId, mac: Mac) -> Attachment {
+        let kept = &self.disk.restored.attachments;
+        let by_mac = kept.macs.get(&mac).filter(|by| by.port.as_ref() == Some(id));
+        let found = kept.ports.get(id).or(by_mac.map(|by| &by.attachment));
+        found.cloned().unwrap_or(Attachment::Detached)
+    }
+
+    /// Where there are ports that may have the attachment of a MAC, one of them has it; else it waits, and is shown so.
+    fn check_macs(&self) {
+        let kept = &self.disk.restored.attachments;
+        let ports = &self.controller.plan().ports;
+        let status = self.agent.status();
+        for (mac, by) in &kept.macs {
+            let may = |id: &&PortId| ports[*id].mac == *mac && !kept.ports.contains_key(*id);
+            let able: Vec<&PortId> = ports.keys().filter(may).collect();
+            match &by.port {
+                Some(id) => assert!(able.contains(&id), "{id} has what is of {mac}, and {able:?} may"),
+                None => assert!(able.is_empty(), "{mac} waits for {able:?}"),
+            }
+            let mut waiting = status.waiting.iter();
+            let waits = waiting.any(|waiting| waiting.holder == Holder::Mac(*mac));
+            assert_eq!(waits, by.port.is_none(), "{:?}", status.waiting);
+        }
     }
 }
