@@ -169,6 +169,91 @@ fn ports_are_attached_and_detached_by_hand() {
 }
 
 #[test]
+fn a_guest_that_waits_by_its_mac_has_its_port_with_the_change_that_brings_it() {
+    let name = "a_guest_that_waits_by_its_mac_has_its_port_with_the_change_that_brings_it";
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return skip(name, &reason),
+    };
+    let (mut controller, mut host) = (Controller::start(), Host::new(programs));
+    controller.enrol(&host.data());
+    host.start_vswitch();
+    host.start_agent();
+    let mut session = controller.session();
+    controller.send(&session, snapshot(&plan(1), 1));
+    controller.acknowledged(&mut session, 1);
+    let (absent, mac) = ("anet-none0", "02:00:00:00:00:02");
+    let (done, text) = host.ask(&["attach", "--mac", mac, "--packet", absent]);
+    assert!(done && text.contains("kept; the first port of MAC"), "{text}");
+    let (_, text) = host.ask(&["status"]);
+    let line = format!("MAC         {mac}: interface {absent}, no port of this MAC is planned on this host");
+    assert!(text.contains(&line), "{text}");
+    let port = plan(2).ports[&"port-0002".parse().unwrap()].clone();
+    let brought = |to| {
+        step(
+            to,
+            vec![Change::Port("port-0002".parse().unwrap(), Some(port.clone()))],
+        )
+    };
+    controller.send(&session, brought(2));
+    controller.acknowledged(&mut session, 2);
+    assert!(host.ctl(&["dump"]).unwrap().contains(absent));
+    let (_, text) = host.ask(&["status"]);
+    assert!(
+        text.contains(&format!("port-0002: interface {absent} by MAC {mac}")),
+        "{text}"
+    );
+    let (done, text) = host.ask(&["detach", "port-0002"]);
+    assert!(!done && text.contains(&format!("--mac {mac}")), "{text}");
+
+    // Whether the port was written down for it yet or not: after a kill everything is as it was.
+    host.agent.take().unwrap().kill9();
+    host.vswitch.take().unwrap().kill9();
+    host.start_vswitch();
+    host.start_agent();
+    host.wait_for_plan("the plan from disk", |text| text.contains(absent));
+    let (done, text) = host.ask(&["detach", "--mac", mac]);
+    assert!(done && text.contains("done"), "{text}");
+    assert!(!host.ctl(&["dump"]).unwrap().contains(absent));
+}
+
+#[test]
+fn what_is_no_guests_mac_is_refused() {
+    let name = "what_is_no_guests_mac_is_refused";
+    let programs = match programs() {
+        Ok(programs) => programs,
+        Err(reason) => return skip(name, &reason),
+    };
+    let (controller, mut host) = (Controller::start(), Host::new(programs));
+    controller.enrol(&host.data());
+    host.start_agent();
+    let ready = || Some(host.ask(&["status"])).filter(|(done, _)| *done);
+    wait_for("the agent", PATIENCE, ready).unwrap();
+    for (arguments, says) in [
+        (
+            &["--mac", "ff:ff:ff:ff:ff:ff", "--tap", "tap0"][..],
+            "is no guest's",
+        ),
+        (&["--mac", "00:00:00:00:00:00", "--tap", "tap0"], "is no guest's"),
+        (&["--mac", "02:00", "--tap", "tap0"], "02:00:00:00:00:01"),
+        (
+            &["--mac", "02:00:00:00:00:01", "port-0001", "--tap", "tap0"],
+            "cannot be used with",
+        ),
+        (&["--tap", "tap0"], "--mac"),
+        (&["--mac", "02:00:00:00:00:01"], "--tap"),
+    ] {
+        let (done, text) = host.ask(&[&["attach"], arguments].concat());
+        assert!(!done && text.contains(says), "{arguments:?}: {text}");
+    }
+    let (done, text) = host.ask(&["detach", "--mac", "02:00:00:00:00:01"]);
+    assert!(done && text.contains("it is so already"), "{text}");
+    host.agent.take().unwrap().kill9();
+    std::fs::write(host.data().join("attachments.json"), r#"{"version": 9}"#).unwrap();
+    assert!(refused(host.agent_command()).contains("start the newer agent"));
+}
+
+#[test]
 fn what_cannot_start_says_why_in_one_line() {
     let name = "what_cannot_start_says_why_in_one_line";
     let programs = match programs() {
