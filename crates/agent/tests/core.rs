@@ -7,7 +7,7 @@ mod faulty_world;
 use anet_agent::core::delta::settled;
 use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::PlanDigest;
-use anet_model::host_plan::Attachment;
+use anet_model::host_plan::{Attachment, Budgets, Port, PortId};
 use anet_model::testing::{change, host_plan};
 use anet_packet::addr::Mac;
 use proptest::prelude::*;
@@ -37,6 +37,8 @@ enum Happening {
     Balk,
     DiskFails,
     DiskWorks,
+    /// The data plane refuses every plan with this port, or none.
+    Dislike(Option<u8>),
     Attach(usize, usize),
     AttachMac(u8, usize),
     RestoreStore(u64),
@@ -44,7 +46,25 @@ enum Happening {
 }
 
 /// Few, so that ports of several networks have the same.
-const MACS: u8 = 4;
+const MACS: u8 = 3;
+
+/// A port of a guest comes, or changes its MAC, or goes: several have the same MAC in two networks.
+fn guests_port() -> impl Strategy<Value = Change> {
+    let port = (0..2_u8, 1..=MACS).prop_map(|(network, mac)| Port {
+        network: format!("net{network}").parse().unwrap(),
+        mac: Mac([2, 0, 0, 0, 0, mac]),
+        addresses: Vec::new(),
+        allowed_address_pairs: Vec::new(),
+        port_security: true,
+        security_groups: Vec::new(),
+        hostname: None,
+        attachment: Attachment::Detached,
+        budgets: Budgets::default(),
+        admin_up: true,
+    });
+    let port = prop::option::weighted(0.6, port);
+    (0..6_u8, port).prop_map(|(id, port)| Change::Port(format!("port{id}").parse().unwrap(), port))
+}
 
 fn with_one_of_few_macs(mut change: Change) -> Change {
     if let Change::Port(_, Some(port)) = &mut change
@@ -59,6 +79,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     let index = any::<Index>;
     prop_oneof![
         6 => prop::collection::vec(change().prop_map(with_one_of_few_macs), 1..4).prop_map(Happening::Publish),
+        4 => prop::collection::vec(guests_port(), 1..3).prop_map(Happening::Publish),
         1 => index().prop_map(Happening::Again),
         1 => index().prop_map(Happening::Snapshot),
         2 => (index(), index()).prop_map(|(from, to)| Happening::Squashed(from, to)),
@@ -73,8 +94,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => Just(Happening::PlaneAnew),
         1 => Just(Happening::Balk),
         2 => (0_usize..7, 0_usize..6).prop_map(|(port, tap)| Happening::Attach(port, tap)),
-        2 => (1..=MACS, 0_usize..6).prop_map(|(mac, tap)| Happening::AttachMac(mac, tap)),
+        3 => (1..=MACS, 0_usize..6).prop_map(|(mac, tap)| Happening::AttachMac(mac, tap)),
         1 => (0_u64..4).prop_map(Happening::RestoreStore),
+        1 => prop::option::weighted(0.4, 0..6_u8).prop_map(Happening::Dislike),
         2 => Just(Happening::Tick),
     ]
 }
@@ -171,6 +193,10 @@ fn happen(world: &mut World, happening: Happening) {
             world.disk.fails = true;
         }
         Happening::DiskWorks => world.disk.fails = false,
+        Happening::Dislike(port) => {
+            let id = |number| -> PortId { format!("port{number}").parse().unwrap() };
+            world.dislikes = port.map(id);
+        }
         Happening::Attach(port, number) => world.attach(&format!("port{port}"), tap(number)),
         Happening::AttachMac(mac, number) => world.attach_mac(Mac([2, 0, 0, 0, 0, mac]), tap(number)),
         Happening::RestoreStore(back) => world.restore_store(back),

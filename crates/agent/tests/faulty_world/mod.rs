@@ -537,6 +537,7 @@ impl World {
     pub fn quiet(&mut self) {
         self.disk.fails = false;
         self.balks = 0;
+        self.dislikes = None;
         self.plane(true, false);
         self.connect();
         for _ in 0..8 {
