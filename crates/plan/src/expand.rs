@@ -59,13 +59,14 @@ impl Fabric {
 
     /// A port shares other addresses with its groups than before.
     pub(crate) fn replace_members(&mut self, old: Option<&Local>, new: Option<&Local>) {
-        let none = BTreeSet::new();
-        let shares = |local: Option<&Local>, group: &SecurityGroupId| {
+        let shares = |local: Option<&Local>, group: &SecurityGroupId| -> BTreeSet<IpPrefix> {
             let local = local.filter(|local| local.member_of.contains(group));
-            local.map_or_else(BTreeSet::new, |local| local.prefixes.clone())
+            let prefixes = local.into_iter().flat_map(|local| local.prefixes.iter());
+            prefixes.copied().collect()
         };
-        let groups = |local: Option<&Local>| local.map_or(none.clone(), |local| local.member_of.clone());
-        for group in groups(old).union(&groups(new)) {
+        let groups = old.iter().chain(&new).flat_map(|local| local.member_of.iter());
+        let groups: BTreeSet<&SecurityGroupId> = groups.collect();
+        for group in groups {
             let (old, new) = (shares(old, group), shares(new, group));
             for prefix in new.difference(&old) {
                 if self.index.set_members.add(group, prefix) {

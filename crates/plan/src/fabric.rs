@@ -53,8 +53,10 @@ pub(crate) struct Station {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Local {
     pub(crate) port: host_plan::Port,
-    pub(crate) member_of: Policy,
-    pub(crate) prefixes: BTreeSet<IpPrefix>,
+    /// Sorted, without repeats.
+    pub(crate) member_of: Box<[SecurityGroupId]>,
+    /// Sorted, without repeats.
+    pub(crate) prefixes: Box<[IpPrefix]>,
 }
 
 /// What of the intent counts, each as it was last found; a function of the intent, whatever came in which order.
@@ -72,7 +74,7 @@ pub(crate) struct Resolved {
     /// Who claims which MAC.
     pub(crate) macs: BTreeMap<Claimant, (NetworkId, Mac)>,
     /// Who claims which addresses: only who has got its MAC.
-    pub(crate) addresses: BTreeMap<Claimant, (NetworkId, Vec<IpAddr>)>,
+    pub(crate) addresses: BTreeMap<Claimant, (NetworkId, Box<[IpAddr]>)>,
     pub(crate) stations: BTreeMap<Claimant, Station>,
     pub(crate) locals: BTreeMap<PortId, Local>,
 }

@@ -30,9 +30,77 @@ impl Claimant {
     }
 }
 
+/// Some things, in order. One alone, which is the rule where things are claimed, has no tree: a node has room for eleven.
+#[derive(Debug)]
+enum Held<V> {
+    One(V),
+    /// Two or more.
+    Many(BTreeSet<V>),
+}
+
+impl<V: Ord> Held<V> {
+    fn insert(&mut self, value: V) {
+        match self {
+            Self::One(one) if *one == value => {}
+            Self::One(_) => {
+                let before = std::mem::replace(self, Self::Many(BTreeSet::from([value])));
+                if let (Self::One(one), Self::Many(many)) = (before, self) {
+                    many.insert(one);
+                }
+            }
+            Self::Many(many) => drop(many.insert(value)),
+        }
+    }
+
+    /// True where it is alone: then it is still there.
+    fn remove(&mut self, value: &V) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => {
+                many.remove(value);
+                if many.len() == 1
+                    && let Some(left) = many.pop_first()
+                {
+                    *self = Self::One(left);
+                }
+                false
+            }
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &V> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(one), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn first(&self) -> Option<&V> {
+        match self {
+            Self::One(one) => Some(one),
+            Self::Many(many) => many.first(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    fn contains(&self, value: &V) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => many.contains(value),
+        }
+    }
+}
+
 /// For each key the sorted things that hang on it.
 #[derive(Debug)]
-pub(crate) struct Sets<K, V>(BTreeMap<K, BTreeSet<V>>);
+pub(crate) struct Sets<K, V>(BTreeMap<K, Held<V>>);
 
 impl<K, V> Default for Sets<K, V> {
     fn default() -> Self {
@@ -40,23 +108,20 @@ impl<K, V> Default for Sets<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Ord + Clone> Sets<K, V> {
+impl<K: Ord + Clone, V: Ord> Sets<K, V> {
     /// True where it is the key's first one.
     pub(crate) fn insert(&mut self, key: &K, value: V) -> bool {
-        if let Some(values) = self.0.get_mut(key) {
-            values.insert(value);
+        if let Some(held) = self.0.get_mut(key) {
+            held.insert(value);
             return false;
         }
-        self.0.insert(key.clone(), BTreeSet::from([value]));
+        self.0.insert(key.clone(), Held::One(value));
         true
     }
 
     /// True where it was the key's last one.
     pub(crate) fn remove(&mut self, key: &K, value: &V) -> bool {
-        let Some(values) = self.0.get_mut(key) else {
-            return false;
-        };
-        let last = values.remove(value) && values.is_empty();
+        let last = self.0.get_mut(key).is_some_and(|held| held.remove(value));
         if last {
             self.0.remove(key);
         }
@@ -64,19 +129,19 @@ impl<K: Ord + Clone, V: Ord + Clone> Sets<K, V> {
     }
 
     pub(crate) fn of(&self, key: &K) -> impl Iterator<Item = &V> {
-        self.0.get(key).into_iter().flatten()
+        self.0.get(key).into_iter().flat_map(Held::all)
     }
 
     pub(crate) fn first(&self, key: &K) -> Option<&V> {
-        self.0.get(key).and_then(BTreeSet::first)
+        self.0.get(key).and_then(Held::first)
     }
 
     pub(crate) fn count(&self, key: &K) -> usize {
-        self.0.get(key).map_or(0, BTreeSet::len)
+        self.0.get(key).map_or(0, Held::len)
     }
 
     pub(crate) fn contains(&self, key: &K, value: &V) -> bool {
-        self.0.get(key).is_some_and(|values| values.contains(value))
+        self.0.get(key).is_some_and(|held| held.contains(value))
     }
 }
 
@@ -184,4 +249,31 @@ pub(crate) struct Index {
     pub(crate) group_hosts: Sets<SecurityGroupId, HostId>,
     /// Hosts by the sets that rules on them name.
     pub(crate) set_hosts: Counts<SecurityGroupId, HostId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_hangs_on_a_key_is_a_set(steps in prop::collection::vec((0..3_u8, 0..5_u8, any::<bool>()), 0..60)) {
+            let mut sets = Sets::default();
+            let mut model: BTreeMap<u8, BTreeSet<u8>> = BTreeMap::new();
+            for (key, value, comes) in steps {
+                let expected = model.entry(key).or_default();
+                let (was, changed) = (expected.len(), match comes {
+                    true => { expected.insert(value); sets.insert(&key, value) }
+                    false => { expected.remove(&value); sets.remove(&key, &value) }
+                });
+                prop_assert_eq!(changed, (was == 0) != expected.is_empty(), "first and last are told");
+                prop_assert!(sets.of(&key).eq(expected.iter()));
+                prop_assert_eq!((sets.count(&key), sets.first(&key)), (expected.len(), expected.first()));
+                prop_assert!((0..5).all(|value| sets.contains(&key, &value) == expected.contains(&value)));
+                prop_assert_eq!(sets.0.contains_key(&key), !expected.is_empty());
+            }
+        }
+    }
 }

@@ -7,10 +7,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use anet_model::changeset::Change;
-use anet_model::host_plan::SecurityGroupId;
 use anet_model::intent::{HostId, Intent, IntentChange};
 use anet_plan::{Planner, Settings};
 use anet_store::{Event, KeyValue, Listing, Revision, WatchBatch};
@@ -19,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::index::Index;
 use super::keys::{self, Noun, Place};
 use super::record::{self, RecordError};
+use super::revisions::Revisions;
+use super::share::share;
 
 /// What the cluster says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ impl Counted {
 pub struct Mirror {
     planner: Planner,
     index: Index,
-    revisions: HashMap<(Noun, String), (Revision, Option<SecurityGroupId>)>,
+    revisions: Revisions,
     revision: Revision,
     /// How often the counter was put, and when last, as far as the mirror has seen.
     counter: Counted,
@@ -81,7 +82,7 @@ impl Mirror {
         Self {
             planner: Planner::new(settings),
             index: Index::default(),
-            revisions: HashMap::new(),
+            revisions: Revisions::default(),
             revision: 0,
             counter: Counted::default(),
             cluster: Cluster::default(),
@@ -121,8 +122,7 @@ impl Mirror {
 
     /// The revision that wrote an object last; 0 for none.
     pub fn revision_of(&self, noun: Noun, id: &str) -> Revision {
-        let key = (noun, id.to_owned());
-        self.revisions.get(&key).map_or(0, |(revision, _)| *revision)
+        self.revisions.of(noun, id)
     }
 
     /// Takes a listing of all objects, with the counter and the cluster's record at the same revision, in the place of what was there.
@@ -139,31 +139,20 @@ impl Mirror {
         let mut changes = Vec::new();
         let mut seen = HashSet::new();
         for entry in &listing.entries {
-            let Some(Place::Object(noun, id, group)) = keys::place(&entry.key) else {
+            let Some(Place::Object(noun, id, _)) = keys::place(&entry.key) else {
                 continue;
             };
-            let key = (noun, id);
-            if self
-                .revisions
-                .get(&key)
-                .is_none_or(|(revision, _)| *revision != entry.mod_revision)
-            {
-                changes.push(record::change(noun, &key.1, Some(&entry.value))?);
-                self.revisions
-                    .insert(key.clone(), (entry.mod_revision, typed(group)));
+            if self.revisions.of(noun, &id) != entry.mod_revision {
+                let change = record::change(noun, &id, Some(&entry.value))?;
+                changes.push((change, entry.mod_revision));
             }
-            seen.insert(key);
+            seen.insert((noun, id));
         }
-        let gone: Vec<_> = self
-            .revisions
-            .keys()
-            .filter(|key| !seen.contains(*key))
-            .cloned()
-            .collect();
-        for key in gone {
-            changes.push(record::change(key.0, &key.1, None)?);
-            self.revisions.remove(&key);
+        let known = self.revisions.all().map(|(noun, id)| (noun, id.to_owned()));
+        for (noun, id) in known.filter(|known| !seen.contains(known)) {
+            changes.push((record::change(noun, &id, None)?, 0));
         }
+        drop(seen);
         self.revision = listing.revision;
         self.counter = counter.map_or(Counted::default(), Counted::of);
         Ok(self.take_in(changes))
@@ -182,8 +171,8 @@ impl Mirror {
         // Of an object that was changed several times, only what it is in the end counts.
         let mut latest = BTreeMap::new();
         for event in fresh {
-            let (noun, id, group) = match (keys::place(&event.key), &event.now) {
-                (Some(Place::Object(noun, id, group)), _) => (noun, id, group),
+            let (noun, id) = match (keys::place(&event.key), &event.now) {
+                (Some(Place::Object(noun, id, _)), _) => (noun, id),
                 (Some(Place::Cluster), Some(now)) => {
                     self.cluster = record::decode("the cluster's record", &now.value)?;
                     self.cluster_revision = now.mod_revision;
@@ -193,17 +182,10 @@ impl Mirror {
             };
             let record = event.now.as_ref().map(|now| now.value.as_slice());
             let change = record::change(noun, &id, record)?;
-            let mark = event.now.as_ref().map(|now| (now.mod_revision, typed(group)));
-            latest.insert((noun, id), (change, mark));
+            let revision = event.now.as_ref().map_or(0, |now| now.mod_revision);
+            latest.insert((noun, id), (change, revision));
         }
-        let mut changes = Vec::new();
-        for (key, (change, mark)) in latest {
-            match mark {
-                Some(mark) => self.revisions.insert(key, mark),
-                None => self.revisions.remove(&key),
-            };
-            changes.push(change);
-        }
+        let changes = latest.into_values().collect();
         self.counter = counter;
         // Not the batch's revision: a watch that has lost something does not know.
         self.revision = self.revision.max(counter.revision);
@@ -222,8 +204,12 @@ impl Mirror {
         }
     }
 
-    fn take_in(&mut self, changes: Vec<IntentChange>) -> HostChanges {
-        for change in &changes {
+    /// Puts changes, each with the revision that made it, or 0 where the object is gone.
+    fn take_in(&mut self, changes: Vec<(IntentChange, Revision)>) -> HostChanges {
+        let (mut changes, revisions): (Vec<_>, Vec<_>) = changes.into_iter().unzip();
+        share(self.planner.intent(), &mut changes);
+        for (change, revision) in changes.iter().zip(revisions) {
+            self.revisions.set(change, revision);
             if let Some(old) = current(self.planner.intent(), change) {
                 self.index.set(&old, false);
             }
@@ -234,10 +220,6 @@ impl Mirror {
             false => self.planner.apply(changes),
         }
     }
-}
-
-fn typed(group: Option<String>) -> Option<SecurityGroupId> {
-    group.and_then(|group| SecurityGroupId::new(&group).ok())
 }
 
 /// Counts the writes of some events on from `counter`; `None` where one is missing, or an object of one.

@@ -13,7 +13,9 @@ pub mod join_text;
 pub mod keys;
 pub mod mirror;
 pub mod record;
+mod revisions;
 pub mod session;
+mod share;
 pub mod trace;
 
 /// Name and version, as others see it.

@@ -83,13 +83,13 @@ impl Fabric {
         let network = self.resolved.macs.get(claimant).and_then(wins);
         let new = network.map(|network| {
             let addresses = self.wanted_addresses(claimant, &network);
-            (network, addresses)
+            (network, addresses.into_boxed_slice())
         });
         let old = self.resolved.addresses.get(claimant).cloned();
         if new == old {
             return;
         }
-        let keys = |claim: &Option<(NetworkId, Vec<IpAddr>)>| -> Vec<(NetworkId, IpAddr)> {
+        let keys = |claim: &Option<(NetworkId, Box<[IpAddr]>)>| -> Vec<(NetworkId, IpAddr)> {
             let all = claim.iter().flat_map(|(network, addresses)| {
                 addresses.iter().map(move |address| (network.clone(), *address))
             });
@@ -164,6 +164,9 @@ impl Fabric {
         };
         let addresses = wanted.iter().filter(won);
         let addresses = addresses.take(self.limits.addresses_per_station).copied();
+        let mut addresses: Vec<IpAddr> = addresses.collect();
+        // There are as many of them as there are ports: none has room for more than it has.
+        addresses.shrink_to_fit();
         let place = match claimant {
             Claimant::Port(id) => {
                 let host = self.intent.ports.get(id)?.host.clone();
@@ -175,7 +178,7 @@ impl Fabric {
         Some(Station {
             network: network.clone(),
             mac: *mac,
-            addresses: addresses.collect(),
+            addresses,
             place,
         })
     }
@@ -195,9 +198,10 @@ impl Fabric {
             .allowed_address_pairs
             .iter()
             .filter(|pair| is_legal_pair(pair));
-        let pairs: Vec<AddressPair> = pairs.take(self.limits.address_pairs_per_port).cloned().collect();
+        let mut pairs: Vec<AddressPair> = pairs.take(self.limits.address_pairs_per_port).cloned().collect();
         let own = station.addresses.iter().map(|address| IpPrefix::host(*address));
-        let prefixes = own.chain(pairs.iter().map(|pair| pair.prefix)).collect();
+        pairs.shrink_to_fit();
+        let prefixes: BTreeSet<IpPrefix> = own.chain(pairs.iter().map(|pair| pair.prefix)).collect();
         let planned = host_plan::Port {
             network: port.network.clone(),
             mac: port.mac,
@@ -212,8 +216,8 @@ impl Fabric {
         };
         Some(Local {
             port: planned,
-            member_of: port.security_groups.clone(),
-            prefixes,
+            member_of: port.security_groups.iter().cloned().collect(),
+            prefixes: prefixes.into_iter().collect(),
         })
     }
 }
