@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anet_lab::probe::{Attempt, Listener, PacedUdp, TcpHold, WebPage, attempt, curl, iperf, ping};
+use anet_lab::probe::{Attempt, FirstEcho, Listener, PacedUdp, TcpHold, WebPage, attempt, curl, iperf, ping};
 use anet_lab::{KernelVxlan, Namespace, missing_for, skip, wire};
 use anet_packet::addr::Vni;
 
@@ -112,4 +113,25 @@ fn pages_say_whose_they_are_and_silence_is_no_failure() {
     assert_eq!(curl(&pair.left, target, patience).unwrap(), None, "refused");
     let nobody = SocketAddr::new("10.0.0.99".parse().unwrap(), 80);
     assert_eq!(curl(&pair.left, nobody, patience).unwrap(), None, "silent");
+}
+
+#[test]
+fn the_first_echo_is_seen_once_there_is_a_way() {
+    if let Some(reason) = missing_for(&["bridge"]) {
+        return skip("the_first_echo_is_seen_once_there_is_a_way", &reason);
+    }
+    let pair = vxlan_pair();
+    let IpAddr::V4(address) = pair.address else {
+        panic!("an IPv4 address");
+    };
+    pair.right.ip(&["link", "set", "under", "down"]).unwrap();
+    let echo = FirstEcho::start(&pair.left, address, Duration::from_millis(1)).unwrap();
+    sleep(Duration::from_millis(100));
+    assert!(!echo.is_answered());
+    let up = Instant::now();
+    pair.right.ip(&["link", "set", "under", "up"]).unwrap();
+    assert!(echo.wait(Duration::from_secs(10)).unwrap() > up);
+    let silent =
+        FirstEcho::start(&pair.left, "10.0.0.99".parse().unwrap(), Duration::from_millis(1)).unwrap();
+    assert!(silent.wait(Duration::from_millis(100)).is_err());
 }

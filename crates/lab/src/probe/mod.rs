@@ -5,6 +5,7 @@
 //! gaps are measured with paced UDP and TCP says whether a connection lives.
 
 mod connect;
+mod first_echo;
 mod iperf;
 mod paced_udp;
 mod ping;
@@ -12,6 +13,7 @@ mod tcp_hold;
 mod web;
 
 pub use connect::{Attempt, Listener, attempt};
+pub use first_echo::FirstEcho;
 pub use iperf::{Throughput, iperf};
 pub use paced_udp::{Paced, PacedUdp};
 pub use ping::{Pings, ping};
