@@ -4,6 +4,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use anet_packet::addr::Mac;
+
 use super::daemon::{detached_client, go_on, spawn, wait_ready};
 use super::place::Place;
 use super::state::GuestState;
@@ -29,6 +31,17 @@ pub(super) fn make(place: &Place, name: &str) -> Result<(), LabError> {
         "vnet_hdr",
     ];
     namespace.ip(&tap).map(drop)
+}
+
+/// Makes a guest that no description has, with an interface of this MAC and address (`ADDRESS/LENGTH`), up and set by hand. It goes
+/// with the lab. Nobody holds the interface's other end yet.
+pub fn make_by_hand(place: &Place, name: &str, mac: Mac, address: &str) -> Result<Namespace, LabError> {
+    make(place, name)?;
+    let namespace = place.namespace(name);
+    let mac = mac.to_string();
+    namespace.ip(&["link", "set", Guest::INTERFACE, "address", &mac])?;
+    namespace.add_address(Guest::INTERFACE, address)?;
+    Ok(namespace)
 }
 
 /// Gives the interface its port's MAC and brings it up.

@@ -23,12 +23,12 @@ mod state;
 mod underlay;
 
 pub use build::{build, prepare, start_ready};
-pub use daemon::{Condition, Who, condition, last_words, signal, stop};
-pub use guest::addresses_of;
+pub use daemon::{Condition, Who, condition, last_words, signal, start, stop};
+pub use guest::{addresses_of, make_by_hand};
 pub use identity::ProcessIdentity;
 pub use moving::move_guest;
 pub use place::{Lock, Place};
-pub use programs::{agent_status, vswitch_ctl};
+pub use programs::{agent_status, attach_by_mac, vswitch_ctl, vswitch_socket};
 pub use removal::{remove, remove_all, stop_making};
 pub use rest::Rest;
 pub use state::{Daemon, GuestState, Phase, State};

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anet_packet::addr::Mac;
+
 use super::daemon::{Who, detached};
 use super::place::Place;
 use super::state::State;
@@ -97,6 +99,14 @@ pub(super) fn join(place: &Place, host: &str, token: &str, tunnel: &str) -> Resu
 pub(super) fn attach(place: &Place, host: &str, port: &str, namespace: &Path) -> Result<(), LabError> {
     let mut command = agent_command(place, host, "attach")?;
     command.arg(port).args(["--tap", Guest::INTERFACE]);
+    command.arg("--netns").arg(namespace);
+    output_of(&mut command).map(drop)
+}
+
+/// Tells a host's agent that the guest of whatever port has this MAC is here: a TAP in a namespace. There may be no such port yet.
+pub fn attach_by_mac(place: &Place, host: &str, mac: Mac, namespace: &Path) -> Result<(), LabError> {
+    let mut command = agent_command(place, host, "attach")?;
+    command.args(["--mac", &mac.to_string(), "--tap", Guest::INTERFACE]);
     command.arg("--netns").arg(namespace);
     output_of(&mut command).map(drop)
 }

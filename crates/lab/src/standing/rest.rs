@@ -3,7 +3,7 @@
 use anet_api::client::{Client, ClientError, Configuration};
 use anet_api::hosts::{HostToken, HostTokenRequest};
 use anet_api::resource::Resource;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::place::Place;
 use crate::LabError;
@@ -39,6 +39,21 @@ impl Rest {
         let what = format!("make {}", resource.singular());
         let made = self.client.create(resource, object(attributes));
         made.map(Value::Object).map_err(|error| told(&what, error))
+    }
+
+    /// Makes several objects by one request, all or none of them; what they became.
+    pub fn create_many(&self, resource: Resource, attributes: &[Value]) -> Result<Vec<Value>, LabError> {
+        let what = format!("make {} {}", attributes.len(), resource.plural());
+        let body = Map::from_iter([(resource.plural().to_owned(), json!(attributes))]);
+        let made = self.client.post(resource.path(), &body);
+        let mut made: Map<String, Value> = made.map_err(|error| told(&what, error))?;
+        match made.remove(resource.plural()) {
+            Some(Value::Array(made)) => Ok(made),
+            _ => Err(LabError::NotUnderstood {
+                what: format!("the controller's answer to a request to {what}"),
+                found: format!("no {}", resource.plural()),
+            }),
+        }
     }
 
     /// As [`Rest::create`], but content where the same is there already.
