@@ -67,22 +67,37 @@ pub const BENCHES: &[Bench] = &[
     Bench {
         name: "rules",
         figures: &["rule_to_enforced_p50_ms", "rule_to_enforced_p99_ms"],
-        run: lab::rules,
+        run: lab::rules::run,
+    },
+    Bench {
+        name: "first_ping",
+        figures: &["port_to_ping_p50_ms", "port_to_ping_p99_ms"],
+        run: lab::first_ping::run,
     },
     Bench {
         name: "agent_restart",
         figures: &["agent_restart_lost_packets"],
-        run: lab::agent_restart,
+        run: lab::restart::run,
     },
     Bench {
         name: "host",
         figures: &["host_idle_cpu_percent", "host_rss_mb"],
-        run: lab::host,
+        run: lab::host::run,
+    },
+    Bench {
+        name: "agent_cold_start",
+        figures: &["agent_cold_start_ms"],
+        run: lab::cold_start::run,
+    },
+    Bench {
+        name: "controller_memory",
+        figures: &["controller_rss_mb_10k_ports"],
+        run: lab::memory::run,
     },
     Bench {
         name: "demo",
         figures: &["demo_seconds"],
-        run: lab::demo,
+        run: lab::demo::run,
     },
     Bench {
         name: "stateful_vxlan",

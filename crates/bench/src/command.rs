@@ -8,10 +8,11 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::catalogue::{BENCHES, Bench};
-use crate::dpdk::{figures, undo};
+use crate::dpdk::figures;
 use crate::error::BenchError;
 use crate::figure::Figure;
 use crate::memory_ports::work::Work;
+use crate::undo;
 
 /// Measures aNET and prints one line a figure.
 #[derive(Debug, Parser)]

@@ -13,3 +13,4 @@ pub mod figure;
 pub mod memory_ports;
 pub mod statistics;
 pub mod system;
+pub mod undo;

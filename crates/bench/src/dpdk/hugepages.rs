@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::undo::Undo;
 use crate::error::BenchError;
+use crate::undo::Undo;
 
 const KNOB: &str = "/proc/sys/vm/nr_hugepages";
 

@@ -20,4 +20,3 @@ pub mod scene;
 pub mod stages;
 pub mod testpmd;
 pub mod traffic;
-pub mod undo;

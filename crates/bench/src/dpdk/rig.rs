@@ -11,8 +11,8 @@ use anet_lab::{Folder, Namespace, Process, is_root, missing_for, sweep};
 use super::generator::{self, Session};
 use super::hugepages;
 use super::traffic::Traffic;
-use super::undo::Undo;
 use crate::error::BenchError;
+use crate::undo::Undo;
 
 const HOME: &str = "/run";
 const PREFIX: &str = "anet-bench-";
