@@ -51,6 +51,8 @@ impl Lab {
         });
         let state = standing::build(&place, description, &mut |_| {})?;
         let rest = Rest::of(&place)?;
+        // What a build has left to be written would keep the disk from what the daemons sync.
+        nix::unistd::sync();
         Ok(Self {
             place,
             state,
