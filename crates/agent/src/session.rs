@@ -74,16 +74,7 @@ pub async fn talk(
                     return;
                 }
                 told.clear();
-                let end = serve(&controllers, stream, number, &mut commands, &events).await;
-                let reason = end.reason.clone();
-                if events
-                    .send(Event::Input(Input::Disconnected { reason }))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-                end
+                serve(&controllers, stream, number, &mut commands, &events).await
             }
             Err(error) => End {
                 reason: error.to_string(),
@@ -91,6 +82,7 @@ pub async fn talk(
                 greeted: false,
             },
         };
+        // Each stream's end, and once why there is none.
         if end.reason != told {
             told.clone_from(&end.reason);
             crate::log::line(format_args!(
@@ -98,11 +90,8 @@ pub async fn talk(
                 end.reason
             ));
             let reason = end.reason.clone();
-            if events
-                .send(Event::Input(Input::Disconnected { reason }))
-                .await
-                .is_err()
-            {
+            let disconnected = Event::Input(Input::Disconnected { reason });
+            if events.send(disconnected).await.is_err() {
                 return;
             }
         }

@@ -15,8 +15,10 @@ use crate::SOFTWARE;
 use crate::core::{Asked, Input, PlaneAnswer};
 use crate::run::Event;
 
-/// How long an answer may take: a large plan takes its time.
+/// How long an answer may take to what a large plan has work with.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long any other answer may take: a vswitch that hangs is told of soon.
+const SHORT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a hello may take, which asks for nothing.
 const GREETING: Duration = Duration::from_secs(5);
 /// The first wait after a connection that failed, and the longest.
@@ -111,7 +113,7 @@ fn serve(
 ) -> Ended {
     loop {
         match questions.recv_timeout(LOOK) {
-            Ok((asked_of, asked)) if asked_of == epoch => match ask(&mut client, asked) {
+            Ok((asked_of, asked)) if asked_of == epoch => match ask(&mut client, stream, asked) {
                 Ok(answer) => {
                     if tell(events, Input::Plane(answer)).is_err() {
                         return Ended::Unwanted;
@@ -136,14 +138,14 @@ fn has_ended(stream: &UnixStream) -> bool {
     matches!(poll(&mut polled, PollTimeout::ZERO), Ok(ready) if ready > 0)
 }
 
-fn ask(client: &mut Client<UnixStream>, asked: Asked) -> Result<PlaneAnswer, String> {
+fn ask(client: &mut Client<UnixStream>, stream: &UnixStream, asked: Asked) -> Result<PlaneAnswer, String> {
     let started = Instant::now();
     let request = match asked {
         Asked::Apply(changeset) => Request::Apply(changeset),
         Asked::Digest => Request::Digest,
         Asked::Ports => Request::Ports,
         Asked::Trace { id, request } => {
-            let answer = match call(client, &Request::Trace(request))? {
+            let answer = match call(client, stream, &Request::Trace(request))? {
                 Response::Trace(report) => Ok(report),
                 Response::Error(text) => Err(text),
                 _ => Err("the vswitch answered something else".to_owned()),
@@ -151,7 +153,7 @@ fn ask(client: &mut Client<UnixStream>, asked: Asked) -> Result<PlaneAnswer, Str
             return Ok(PlaneAnswer::Traced { id, answer });
         }
     };
-    match (call(client, &request)?, &request) {
+    match (call(client, stream, &request)?, &request) {
         (response, Request::Apply(_)) => Ok(PlaneAnswer::Applied(response)),
         (Response::Digest(report), _) => {
             let took = started.elapsed();
@@ -163,12 +165,21 @@ fn ask(client: &mut Client<UnixStream>, asked: Asked) -> Result<PlaneAnswer, Str
     }
 }
 
-fn call(client: &mut Client<UnixStream>, request: &Request) -> Result<Response, String> {
+/// `stream` is the client's own socket.
+fn call(client: &mut Client<UnixStream>, stream: &UnixStream, request: &Request) -> Result<Response, String> {
+    let patience = match request {
+        Request::Apply(_) | Request::Trace(_) => PATIENCE,
+        _ => SHORT_PATIENCE,
+    };
+    let lost = |error: &dyn std::fmt::Display| format!("the connection to the vswitch was lost: {error}");
+    stream
+        .set_read_timeout(Some(patience))
+        .map_err(|error| lost(&error))?;
     client.call(request).map_err(|error| match error.is_timeout() {
         true => format!(
             "the vswitch did not answer within {} s: it is stopped or hangs",
-            PATIENCE.as_secs()
+            patience.as_secs()
         ),
-        false => format!("the connection to the vswitch was lost: {error}"),
+        false => lost(&error),
     })
 }

@@ -326,6 +326,11 @@ fn a_controller_of_another_cluster_is_not_spoken_to() {
     world.run();
     assert!(!world.connected, "the stream is closed");
     assert_eq!(rules(&world), ["http", "ssh"]);
+    let reason = world.agent.status().session.unwrap_err();
+    assert!(
+        reason.contains("cluster other"),
+        "why it was closed, not that: {reason}"
+    );
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Agent {
     pub fn handle(&mut self, input: Input) -> Vec<Output> {
         match input {
             Input::Connected => self.connected(),
-            Input::Disconnected { reason } => self.session = Session::Closed { reason },
+            Input::Disconnected { reason } => self.disconnected(reason),
             Input::Said(said) => self.said(said),
             Input::Persisted(outcome) => self.persisted(outcome),
             Input::PlaneUp { epoch } => self.plane_up(epoch),

@@ -149,6 +149,8 @@ pub(super) struct Memory {
     pub(super) undone: Vec<Changeset>,
     /// That many changesets are taken one by one, since one of them was refused.
     pub(super) singly: usize,
+    /// Why the stream that is about to end was closed here.
+    pub(super) parting: Option<String>,
     /// Why the last thing could not be written.
     pub(super) not_durable: Option<String>,
     /// Changesets wait for the disk.

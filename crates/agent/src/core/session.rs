@@ -91,8 +91,15 @@ impl Agent {
 
     fn close_session(&mut self, reason: String, retry: bool) {
         self.event(format!("the session is closed: {reason}"));
+        self.memory.parting = Some(reason.clone());
         self.session = Session::Closed { reason };
         self.outputs.push(Output::Close { retry });
+    }
+
+    /// Of a stream that was closed here, the reason is known better than its end tells it.
+    pub(super) fn disconnected(&mut self, reason: String) {
+        let reason = self.memory.parting.take().unwrap_or(reason);
+        self.session = Session::Closed { reason };
     }
 
     fn offered(&mut self, changeset: Result<SignedChangeset, String>) {
