@@ -1,5 +1,6 @@
 //! What is not allowed is blocked and explained; a rule that is added once is there on all hosts.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anet_lab::LabError;
@@ -10,8 +11,9 @@ use crate::report::{Row, Seen};
 
 pub const ROWS: &[Row<Stage>] = &[
     Row {
-        tried: "the database's guest opens TCP port 8080 of a web server, which no rule allows; then `anet trace`",
-        expected: "silence; the trace names the stage and what would allow it",
+        tried: "the database's guest opens TCP port 8080 of a web server, which no rule allows; then `anet trace`, and what it \
+                says to try",
+        expected: "silence; the trace names the stage and what would allow it; that done it is open, and undone closed again",
         run: blocked_and_explained,
     },
     Row {
@@ -36,8 +38,32 @@ fn blocked_and_explained(stage: &mut Stage) -> Result<Seen, LabError> {
     let (to, tcp) = (target.ip().to_string(), target.port().to_string());
     let trace = stage.anet_says(&["trace", &from, "--to", &to, "--tcp", &tcp])?;
     let explained = trace.contains("firewall") && trace.to_lowercase().contains("dropped");
+    let advised = as_advised(stage, &trace, target)?;
     let trace = Seen::new(explained, format!("anet trace:\n{trace}"));
-    Ok(Seen::all([silent, trace]))
+    Ok(Seen::all([silent, trace, advised]))
+}
+
+/// Does what the trace says to try, and takes it back.
+fn as_advised(stage: &Stage, trace: &str, target: SocketAddr) -> Result<Seen, LabError> {
+    let advice = trace
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("try: anet "));
+    let Some(advice) = advice else {
+        return Ok(Seen::new(false, "it says nothing to try"));
+    };
+    let words: Vec<&str> = advice.split_whitespace().chain(["-o", "json"]).collect();
+    let made = stage.anet(&words)?;
+    let made: Option<serde_json::Value> = serde_json::from_str(&made).ok();
+    let Some(rule) = made.as_ref().and_then(|rule| rule["id"].as_str()) else {
+        return Ok(Seen::new(false, format!("no rule came of: anet {advice}")));
+    };
+    stage.wait_open("red-database", target)?;
+    stage.anet(&["security-group-rule", "delete", rule])?;
+    stage.wait_silent("red-database", target)?;
+    Ok(Seen::new(
+        true,
+        "tried: open, and with the rule deleted silent again",
+    ))
 }
 
 fn one_rule_everywhere(stage: &mut Stage) -> Result<Seen, LabError> {

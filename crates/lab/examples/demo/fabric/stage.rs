@@ -95,6 +95,15 @@ impl Stage {
         })
     }
 
+    /// Tries to connect again and again until nobody answers.
+    pub fn wait_silent(&self, from: &str, to: SocketAddr) -> Result<(), LabError> {
+        let namespace = self.namespace(from);
+        wait_for(&format!("{to} to be silent for {from}"), PATIENCE, || {
+            let outcome = attempt(&namespace, to, SILENCE);
+            matches!(outcome, Ok(Attempt::Silent)).then_some(())
+        })
+    }
+
     /// Runs `anet ARGUMENTS` for this lab.
     pub fn anet(&self, arguments: &[&str]) -> Result<String, LabError> {
         output_of(&mut self.anet_command(arguments)?)
