@@ -267,6 +267,30 @@ fn what_the_vswitch_cannot_do_is_taken_back_and_refused() {
 }
 
 #[test]
+fn what_the_vswitch_has_is_not_taken_from_it_because_its_answer_was_lost_before_a_bad_change() {
+    let mut world = settled();
+    world.dislikes = Some("c".parse().unwrap());
+    world.publish(&[opened()]);
+    world.deliver(0);
+    while rules(&world).len() == 2 {
+        assert!(world.step(), "it comes into the data plane");
+    }
+    let mut port = world.controller.plan().ports[&"a".parse().unwrap()].clone();
+    port.mac = "02:00:00:00:00:03".parse().unwrap();
+    port.addresses = vec!["10.0.0.3".parse().unwrap()];
+    world.publish(&[Change::Port("c".parse().unwrap(), Some(port))]);
+    world.deliver(0);
+    // The answer is lost; the world looks that nothing older comes over it.
+    world.plane(false, false);
+    world.run();
+    world.plane(true, false);
+    world.run();
+    assert_eq!(world.refusals, [(3, Refusal::Invalid)], "only the one at fault");
+    assert_eq!(acknowledged(&world).last(), Some(&2));
+    assert_eq!(rules(&world), ["http", "https", "ssh"]);
+}
+
+#[test]
 fn a_bad_change_that_could_not_be_taken_back_on_disk_is_taken_back_after_the_next_start() {
     let mut world = settled();
     world.dislikes = Some("c".parse().unwrap());

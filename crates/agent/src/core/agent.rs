@@ -137,7 +137,9 @@ impl Agent {
     fn advance(&mut self) -> bool {
         match self.knowledge() {
             Some(Knowledge::Nothing) => return self.begin(Asked::Digest, Busy::Asking),
-            Some(Knowledge::Behind) if !self.memory.paused => return self.bring_up_to_date(),
+            Some(Knowledge::Behind) if !self.memory.paused && !self.comes_singly() => {
+                return self.bring_up_to_date();
+            }
             Some(Knowledge::Unknown) if self.is_newest() => {
                 self.know(Knowledge::Behind);
                 return true;
@@ -159,6 +161,14 @@ impl Agent {
             return self.memory.close_due && self.close();
         }
         self.write_plan_if_due() || self.take_changesets() || self.end_stall() || self.shorten_log()
+    }
+
+    /// Several changesets were taken back, since one of them was refused. The data plane may have the first of them, whose answer was
+    /// lost: what is desired without any is not brought there before the next one was tried.
+    fn comes_singly(&self) -> bool {
+        let memory = &self.memory;
+        let next_waits = memory.singly > 0 && !memory.waiting.is_empty();
+        next_waits && memory.undone.is_empty() && !memory.stalled
     }
 
     /// True where what is desired is certainly not older than what the data plane has.
