@@ -8,7 +8,7 @@ use anet_agent::core::delta::settled;
 use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::PlanDigest;
 use anet_model::host_plan::{Attachment, Budgets, Port, PortId};
-use anet_model::testing::{change, host_plan};
+use anet_model::testing::{base_plan, change, host_plan};
 use anet_packet::addr::Mac;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -37,7 +37,7 @@ enum Happening {
     Balk,
     DiskFails,
     DiskWorks,
-    /// The data plane refuses every plan with this port, or none.
+    /// The data plane refuses a change that brings this port, or none.
     Dislike(Option<u8>),
     Attach(usize, usize),
     AttachMac(u8, usize),
@@ -106,6 +106,23 @@ fn failing_disk() -> impl Strategy<Value = Happening> {
         20 => happening(),
         1 => Just(Happening::DiskFails),
         1 => Just(Happening::DiskWorks),
+    ]
+}
+
+/// Guests of few MACs that come and go, on a host whose processes die often.
+fn guests_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => prop::collection::vec(guests_port(), 1..3).prop_map(Happening::Publish),
+        6 => any::<Index>().prop_map(Happening::Deliver),
+        2 => (1..=MACS, 0_usize..6).prop_map(|(mac, tap)| Happening::AttachMac(mac, tap)),
+        1 => (0_usize..6, 0_usize..6).prop_map(|(port, tap)| Happening::Attach(port, tap)),
+        10 => (1_usize..20).prop_map(Happening::Run),
+        2 => Just(Happening::Crash),
+        3 => Just(Happening::Connect),
+        1 => Just(Happening::PlaneUp),
+        1 => Just(Happening::PlaneAnew),
+        1 => prop::option::weighted(0.4, 0..6_u8).prop_map(Happening::Dislike),
+        1 => Just(Happening::Tick),
     ]
 }
 
@@ -205,7 +222,10 @@ fn happen(world: &mut World, happening: Happening) {
 }
 
 fn play(plan: anet_model::host_plan::HostPlan, happenings: Vec<Happening>) {
-    let mut world = World::new(plan);
+    go_on(World::new(plan), happenings);
+}
+
+fn go_on(mut world: World, happenings: Vec<Happening>) {
     for happening in happenings {
         happen(&mut world, happening);
     }
@@ -228,5 +248,14 @@ proptest! {
         plan in host_plan(), happenings in prop::collection::vec(failing_disk(), 0..80)
     ) {
         play(plan, happenings);
+    }
+
+    #[test]
+    fn guests_keep_their_interfaces_while_ports_come_and_go(
+        happenings in prop::collection::vec(guests_happening(), 0..80)
+    ) {
+        let mut world = World::new(base_plan());
+        world.quiet();
+        go_on(world, happenings);
     }
 }

@@ -102,7 +102,7 @@ pub struct World {
     pub disk: Disk,
     pub vswitch: PlanState,
     pub balks: usize,
-    /// Refuses every plan with this port as not valid.
+    /// Refuses a change that brings this port as not valid.
     pub dislikes: Option<PortId>,
     pub epoch: u64,
     pub plane_up: bool,
@@ -131,7 +131,6 @@ pub struct World {
 pub struct Interfaces {
     holders: BTreeMap<String, PortId>,
     attachments: Kept,
-    commanded: bool,
     let_go: BTreeSet<PortId>,
 }
 
@@ -140,12 +139,22 @@ impl Interfaces {
     fn written(&mut self, record: &Record) {
         match record {
             Record::Changesets(changesets) => changesets.iter().for_each(|one| self.changed(one)),
-            Record::Attachments(kept) => {
-                self.commanded |= same_ports(&self.attachments) != same_ports(kept);
-                self.attachments = kept.clone();
-            }
+            Record::Attachments(kept) => self.commanded(kept),
             Record::Plan(_) | Record::Applied(_) => {}
         }
+    }
+
+    /// Whose attachment was changed by hand may lose what it has, and so may who has what was attached.
+    fn commanded(&mut self, kept: &Kept) {
+        let (before, now) = (by_holder(&self.attachments), by_holder(kept));
+        let differs = |entry: &(Holder, Attachment)| !(before.contains(entry) && now.contains(entry));
+        for (holder, attachment) in before.iter().chain(&now).filter(|entry| differs(entry)) {
+            let interface = interface_of(attachment);
+            self.holders.retain(|name, port| {
+                Some(name) != interface.as_ref() && Holder::Port(port.clone()) != *holder
+            });
+        }
+        self.attachments = kept.clone();
     }
 
     /// Every port that a changeset changes may lose what it has; a snapshot may change every one.
@@ -163,26 +172,44 @@ impl Interfaces {
     /// The data plane has this plan: no interface has gone from a port that still has its claim to it.
     fn applied(&mut self, plan: &HostPlan) {
         for (id, port) in &plan.ports {
-            let (Attachment::Tap { interface, .. } | Attachment::Packet { interface, .. }) = &port.attachment
-            else {
+            let Some(interface) = interface_of(&port.attachment) else {
                 continue;
             };
             let before = self.holders.insert(interface.clone(), id.clone());
             let Some(before) = before.filter(|before| before != id) else {
                 continue;
             };
-            let may = self.commanded || self.let_go.contains(&before) || !plan.ports.contains_key(&before);
+            let may = self.let_go.contains(&before) || !plan.ports.contains_key(&before);
             assert!(may, "{interface} went from {before} to {id}, which had it still");
         }
-        self.commanded = false;
-        self.let_go.clear();
+        let has = |id: &PortId| interface_of(&plan.ports.get(id)?.attachment);
+        let let_go = std::mem::take(&mut self.let_go);
+        self.holders
+            .retain(|interface, id| !let_go.contains(id) || has(id).as_ref() == Some(interface));
     }
 }
 
 /// Attachments without the ports that MACs have.
-fn same_ports(kept: &Kept) -> (&BTreeMap<PortId, Attachment>, Vec<(Mac, &Attachment)>) {
-    let macs = kept.macs.iter().map(|(mac, by)| (*mac, &by.attachment));
-    (&kept.ports, macs.collect())
+fn by_holder(kept: &Kept) -> Vec<(Holder, Attachment)> {
+    let ports = kept
+        .ports
+        .iter()
+        .map(|(id, attachment)| (Holder::Port(id.clone()), attachment));
+    let macs = kept
+        .macs
+        .iter()
+        .map(|(mac, by)| (Holder::Mac(*mac), &by.attachment));
+    ports
+        .chain(macs)
+        .map(|(holder, attachment)| (holder, attachment.clone()))
+        .collect()
+}
+
+fn interface_of(attachment: &Attachment) -> Option<String> {
+    match attachment {
+        Attachment::Tap { interface, .. } | Attachment::Packet { interface, .. } => Some(interface.clone()),
+        Attachment::Dpdk { .. } | Attachment::Detached => None,
+    }
 }
 
 fn identity() -> Identity {
@@ -464,7 +491,8 @@ impl World {
         if let Err(error) = self.vswitch.apply(changeset) {
             return Response::refused(&before, &error);
         }
-        let disliked = |id| self.vswitch.plan().ports.contains_key(id);
+        let disliked =
+            |id| self.vswitch.plan().ports.contains_key(id) && !before.plan().ports.contains_key(id);
         if self.dislikes.as_ref().is_some_and(disliked) {
             self.vswitch = before;
             return self.refused(Refusal::Invalid);
