@@ -1,6 +1,9 @@
 //! Paced UDP in one direction: how many packets were lost, and the longest silence at the receiver.
 
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -10,15 +13,21 @@ use crate::{LabError, Namespace, wait_for};
 
 /// How long packets on their way are waited for at the end.
 const STRAGGLERS: Duration = Duration::from_millis(200);
+/// How long the receiver listens in one go, as far as the kernel's clock is that fine.
+const LISTEN: Duration = Duration::from_millis(20);
+/// The longest that listening in one go can take while the receiver gets its share of a processor.
+const LISTENED: Duration = Duration::from_millis(40);
 
 /// What became of a paced stream, counted from the first packet that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Paced {
     /// Packets sent since the first one that arrived.
     pub sent: u64,
-    /// Packets that arrived, repeats not counted apart.
+    /// Packets that arrived, repeats not counted apart: also those for which the receiver, kept from a processor by others, had no
+    /// room.
     pub received: u64,
-    /// The longest time between two arrivals.
+    /// The longest time between two arrivals, as far as the receiver was there to see it: who gets no processor cannot say that
+    /// nothing came.
     pub longest_gap: Duration,
 }
 
@@ -35,6 +44,8 @@ pub struct PacedUdp {
     shared: Arc<Shared>,
     sender: Option<JoinHandle<u64>>,
     receiver: Option<JoinHandle<Seen>>,
+    /// The receiver's socket, and where it is.
+    listening: (Namespace, UdpSocket),
 }
 
 #[derive(Debug, Default)]
@@ -85,8 +96,9 @@ impl PacedUdp {
             .enter(|| UdpSocket::bind(any))?
             .map_err(LabError::io(what.clone()))?;
         receiver
-            .set_read_timeout(Some(Duration::from_millis(20)))
-            .map_err(LabError::io(what))?;
+            .set_read_timeout(Some(LISTEN))
+            .map_err(LabError::io(what.clone()))?;
+        let listening = receiver.try_clone().map_err(LabError::io(what))?;
         let shared = Arc::new(Shared::default());
         let (for_sender, for_receiver) = (shared.clone(), shared.clone());
         let sender = thread::spawn(move || send(&sender, address, pace, &for_sender));
@@ -95,6 +107,7 @@ impl PacedUdp {
             shared,
             sender: Some(sender),
             receiver: Some(receiver),
+            listening: (to.clone(), listening),
         })
     }
 
@@ -124,10 +137,39 @@ impl PacedUdp {
         let sent = sent.saturating_sub(seen.first);
         Paced {
             sent,
-            received: seen.received,
+            received: seen.received + self.without_room(),
             longest_gap: seen.longest_gap,
         }
     }
+}
+
+impl PacedUdp {
+    /// Packets that came to the receiver's socket and found it full.
+    fn without_room(&self) -> u64 {
+        let (namespace, socket) = &self.listening;
+        namespace.enter(|| drops_of(socket)).unwrap_or_default()
+    }
+}
+
+/// Packets that came to a socket of this thread's namespace and found it full.
+fn drops_of(socket: &UdpSocket) -> u64 {
+    let inode = socket.try_clone().map(OwnedFd::from).map(File::from);
+    let inode = inode.and_then(|file| file.metadata()).map(|data| data.ino());
+    let tables = ["udp", "udp6"].map(|name| std::fs::read_to_string(format!("/proc/thread-self/net/{name}")));
+    let mut found = tables
+        .iter()
+        .flatten()
+        .filter_map(|table| drops(table, *inode.as_ref().ok()?));
+    found.next().unwrap_or_default()
+}
+
+/// The drops of the socket with this inode, out of `/proc/net/udp`.
+fn drops(table: &str, inode: u64) -> Option<u64> {
+    let mut rows = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.get(9) == Some(&inode.to_string().as_str()))?;
+    row.last()?.parse().ok()
 }
 
 impl Drop for PacedUdp {
@@ -156,10 +198,17 @@ fn send(socket: &UdpSocket, to: SocketAddr, pace: Duration, shared: &Shared) -> 
 
 fn receive(socket: &UdpSocket, shared: &Shared) -> Seen {
     let mut seen = Seen::default();
-    let mut last: Option<Instant> = None;
+    let mut silence = Duration::ZERO;
     let mut buffer = [0; 128];
-    while !shared.stop_receiving.load(Ordering::Relaxed) {
-        let Ok(length) = socket.recv(&mut buffer) else {
+    loop {
+        let begun = Instant::now();
+        let outcome = socket.recv(&mut buffer);
+        silence += begun.elapsed().min(LISTENED);
+        let Ok(length) = outcome else {
+            // What has come by now has been read.
+            if shared.stop_receiving.load(Ordering::Relaxed) {
+                return seen;
+            }
             continue;
         };
         let Some(number) = buffer[..length]
@@ -168,14 +217,31 @@ fn receive(socket: &UdpSocket, shared: &Shared) -> Seen {
         else {
             continue;
         };
-        let now = Instant::now();
-        match last {
-            None => seen.first = number,
-            Some(before) => seen.longest_gap = seen.longest_gap.max(now - before),
+        match seen.received {
+            0 => seen.first = number,
+            _ => seen.longest_gap = seen.longest_gap.max(silence),
         }
-        last = Some(now);
+        silence = Duration::ZERO;
         seen.received += 1;
         shared.received.fetch_add(1, Ordering::Relaxed);
     }
-    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_full_socket_did_not_take_is_counted() {
+        const SENT: u64 = 5_000;
+        let receiver = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let sender = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        for _ in 0..SENT {
+            sender.send_to(&[0; 64], receiver.local_addr().unwrap()).unwrap();
+        }
+        receiver.set_nonblocking(true).unwrap();
+        let taken = (0..).take_while(|_| receiver.recv(&mut [0; 64]).is_ok()).count() as u64;
+        assert!(taken < SENT, "the socket is larger than this test takes it for");
+        assert_eq!(taken + drops_of(&receiver), SENT);
+    }
 }
