@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anet_lab::standing::{Place, ProcessIdentity, State};
+use anet_lab::standing::{Place, ProcessIdentity, State, agent_status};
 use anet_lab::{Folder, missing_for, skip, wait_for, workspace_program};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -152,6 +152,7 @@ fn a_lab_does_what_it_is_asked() {
 
     lab.must(&["move", "web-2", "host-1"]);
     lab.must(&["exec", "web-1", "--", "ping", "-c", "2", "-W", "2", "10.0.0.12"]);
+    what_a_move_had_to_leave_behind_goes_with_the_next(&lab);
     daemons_are_stopped_and_come_back(&lab);
     assert!(lab.must(&["list"]).contains(&lab.name));
     lab.must(&["down"]);
@@ -160,12 +161,34 @@ fn a_lab_does_what_it_is_asked() {
     assert!(said.contains("is not up"), "{said}");
 }
 
+fn what_a_move_had_to_leave_behind_goes_with_the_next(lab: &Lab) {
+    lab.must(&["stop", "agent", "host-1"]);
+    let (ok, said) = lab.run(&["move", "web-2", "host-2"]);
+    assert!(!ok, "{said}");
+    lab.must(&["start", "agent", "host-1"]);
+    let port = State::read(&lab.place)
+        .unwrap()
+        .guest("web-2")
+        .unwrap()
+        .port
+        .clone();
+    let keeps = || agent_status(&lab.place, "host-1").unwrap().contains(&port);
+    assert!(keeps());
+    assert!(lab.must(&["move", "web-2", "host-2"]).contains("is already on"));
+    assert!(!keeps());
+    lab.must(&["move", "web-2", "host-1"]);
+}
+
 fn daemons_are_stopped_and_come_back(lab: &Lab) {
     lab.must(&["kill", "vswitch", "host-1"]);
     assert_eq!(condition(&lab.status(), "vswitch host-1"), "stopped");
     lab.must(&["start", "vswitch", "host-1"]);
     lab.must(&["pause", "agent"]);
     assert_eq!(condition(&lab.status(), "agent host-2"), "paused");
+    assert!(
+        lab.must(&["start", "agent", "host-2"])
+            .contains("anet lab resume")
+    );
     lab.must(&["resume", "agent"]);
     lab.must(&["stop", "controller"]);
     assert_eq!(condition(&lab.status(), "controller"), "stopped");

@@ -29,9 +29,11 @@ fn act_on(
 ) -> Result<(bool, &'static str), LabError> {
     Ok(match action {
         Action::Start => {
-            let ran = state
-                .process(who)
-                .is_some_and(standing::ProcessIdentity::is_alive);
+            let process = state.process(who).filter(|process| process.is_alive());
+            if process.is_some_and(standing::ProcessIdentity::is_paused) {
+                return Ok((false, "is paused, and goes on with `anet lab resume`"));
+            }
+            let ran = process.is_some();
             standing::start_ready(place, state, who)?;
             (!ran, "runs already")
         }

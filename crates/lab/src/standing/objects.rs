@@ -197,6 +197,7 @@ fn guest_state(port: &Value, host: &str) -> Result<GuestState, LabError> {
         mac: text_of(port, "mac_address")?,
         addresses: addresses.collect(),
         host: host.to_owned(),
+        left_behind: Vec::new(),
     })
 }
 

@@ -64,6 +64,9 @@ pub struct GuestState {
     pub addresses: Vec<std::net::IpAddr>,
     /// The host it is on.
     pub host: String,
+    /// Hosts that it was moved away from and that could not be told so: their agents still keep its attachment.
+    #[serde(default)]
+    pub left_behind: Vec<String>,
 }
 
 impl State {
