@@ -15,7 +15,7 @@ use crate::configuration::Configuration;
 use crate::core::SOFTWARE;
 use crate::error::StartError;
 use crate::follow;
-use crate::rest::serve::serve;
+use crate::rest::serve::{Limits, serve};
 use crate::shared::Shared;
 use crate::streams::{Streams, accept, carry_out};
 use crate::tokens::Tokens;
@@ -54,7 +54,7 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
         effects,
     ));
     tokio::spawn(accept(shared.clone(), streams, server));
-    tokio::spawn(serve(shared.clone(), listener, tls));
+    tokio::spawn(serve(shared.clone(), listener, tls, Limits::default()));
     println!(
         "{SOFTWARE} serves {} and hosts on {}",
         shared.configuration.url(),

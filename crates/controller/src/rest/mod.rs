@@ -7,6 +7,8 @@ mod body;
 mod fabric;
 mod list;
 mod neutron;
+mod pace;
+mod places;
 pub mod serve;
 mod tell;
 mod versions;

@@ -32,7 +32,7 @@ use super::keys::Noun;
 use super::mirror::Mirror;
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// The project they are of.
     pub project: Option<ProjectId>,
