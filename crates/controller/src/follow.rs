@@ -101,7 +101,7 @@ async fn watch(shared: &Shared, from: Revision) -> Result<(), End> {
                     Err(error) => (Vec::new(), Err(error)),
                 });
                 if !followed.map_err(|error| End::Fatal(error.into()))? {
-                    shared.tell(EventKind::WatchRepaired, "the store's watch lost a change; all was read anew");
+                    shared.tell(EventKind::WatchRepaired, None, "the store's watch lost a change; all was read anew");
                     return Ok(());
                 }
             }
@@ -129,6 +129,7 @@ async fn look(shared: &Shared, watcher: &mut dyn Watcher, missing: &mut Option<R
     if missing.is_some_and(|missing| known < missing) {
         shared.tell(
             EventKind::WatchRepaired,
+            None,
             "the store's watch lost its last change; all was read anew",
         );
         return Err(End::Again);

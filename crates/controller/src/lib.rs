@@ -10,6 +10,7 @@ pub mod core;
 pub mod error;
 pub mod files;
 pub mod follow;
+mod log;
 pub mod rest;
 pub mod shared;
 pub mod streams;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anet_api::ApiError;
 use anet_cluster::trust::Authority;
+use anet_model::intent::HostId;
 use anet_store::{KeyRange, LeaseId, RangeRequest, Revision, Store, StoreError};
 use anet_wire::control::trace::TraceReport;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -14,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::core::events::EventKind;
 use crate::core::fabric::{Effect, Fabric, Now};
 use crate::core::keys;
+use crate::log;
 use crate::tokens::Tokens;
 
 /// How long a request waits for the mirror to have what the store has.
@@ -89,26 +91,33 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and hands on what follows from that, in order.
+    /// Changes the state, hands on what follows from that, in order, and writes what is told into the log.
     pub fn act<T>(&self, change: impl FnOnce(&mut Fabric, Now) -> (Vec<Effect>, T)) -> T {
         let now = self.now();
         let mut state = self.state();
+        let told = state.events().last();
         let (effects, result) = change(&mut state, now);
         for effect in effects {
             // Fails only while the controller ends.
             let _ = self.effects.send(effect);
         }
         let revision = state.mirror().revision();
+        let lines: Vec<String> = state.events().since(told).map(ToString::to_string).collect();
         drop(state);
+        lines.iter().for_each(log::line);
         self.revision
             .send_if_modified(|known| std::mem::replace(known, revision) != revision);
         result
     }
 
     /// Tells of something.
-    pub fn tell(&self, kind: EventKind, message: impl Into<String>) {
-        let now = self.now();
-        self.state().tell(now, kind, None, message);
+    pub fn tell(&self, kind: EventKind, host: Option<&HostId>, message: impl Into<String>) {
+        self.act(|state, now| (Vec::new(), state.tell(now, kind, host, message)));
+    }
+
+    /// Tells of a refusal; those of one subject are merged.
+    pub fn refuse(&self, subject: &str, message: impl Into<String>) {
+        self.act(|state, now| (Vec::new(), state.refuse(now, subject, message)));
     }
 
     /// Waits until the mirror has a revision.

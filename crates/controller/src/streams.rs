@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anet_cluster::Bytes;
 use anet_cluster::bus::direct::{Arrival, BusError, Receiver, SendError, Sender, Server, Stream};
@@ -21,8 +21,6 @@ use crate::shared::Shared;
 
 /// How long an agent may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
-/// Refusals of connections are told at most so often: whoever knocks all day fills no list.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The open streams' sending halves.
 #[derive(Debug, Default)]
@@ -56,22 +54,19 @@ impl Streams {
 
 /// Accepts agents for ever.
 pub async fn accept(shared: Arc<Shared>, streams: Arc<Streams>, mut server: Server) {
-    let mut told: Option<Instant> = None;
     loop {
         match server.accept().await {
             Arrival::Stream(stream) => {
                 tokio::spawn(serve(shared.clone(), streams.clone(), *stream));
             }
+            // A connection that just breaks is nothing to tell of.
+            Arrival::Refused {
+                error: BusError::Lost { .. } | BusError::Timeout { .. },
+                ..
+            } => {}
             Arrival::Refused { address, error } => {
-                let pause_is_over = told.is_none_or(|at| at.elapsed() >= REFUSAL_PAUSE);
-                // A connection that just breaks is nothing to tell of.
-                if pause_is_over && !matches!(error, BusError::Lost { .. } | BusError::Timeout { .. }) {
-                    told = Some(Instant::now());
-                    shared.tell(
-                        EventKind::Refused,
-                        format!("a stream from {address} was refused: {error}"),
-                    );
-                }
+                let subject = format!("stream {}", address.ip());
+                shared.refuse(&subject, format!("a stream from {address} was refused: {error}"));
             }
         }
     }
@@ -98,7 +93,7 @@ async fn serve(shared: Arc<Shared>, streams: Arc<Streams>, stream: Stream) {
         }
         Ok(Err(error)) => {
             let text = format!("host {certified} at {address} said no hello: {error}");
-            shared.tell(EventKind::Refused, text);
+            shared.refuse(&format!("hello of {certified}"), text);
         }
         Err(_) => {}
     }
@@ -123,6 +118,7 @@ async fn listen(shared: &Shared, connection: Connection, receiver: &mut Receiver
             Err(error) => {
                 shared.tell(
                     EventKind::Refused,
+                    None,
                     format!("an agent's message cannot be read, its stream is closed: {error}"),
                 );
                 return;
@@ -146,6 +142,7 @@ pub async fn carry_out(
                 Err(error) => {
                     shared.tell(
                         EventKind::Refused,
+                        None,
                         format!("a changeset cannot be signed: {error}"),
                     );
                     close(&streams, connection, "a changeset cannot be signed");
@@ -204,6 +201,7 @@ fn mint(shared: Arc<Shared>, above: u64) {
         }
         shared.tell(
             EventKind::Refused,
+            None,
             "a higher incarnation could not be written: hosts that are ahead of the store wait",
         );
     });

@@ -124,6 +124,51 @@ fn a_token_used_twice_is_refused_and_told() {
 }
 
 #[test]
+fn who_guesses_tokens_gets_nothing_signed_and_fills_no_list() {
+    let controller = Controller::start("guesses");
+    let client = controller.client();
+    Agent::join(&client, "h1", "192.0.2.1");
+    let mut nobody = client.clone();
+    nobody.token.clear();
+    for guess in 0..40 {
+        let body =
+            json!({"secret": format!("guess-{guess}"), "host": format!("g{guess}"), "csr": "none at all"});
+        let refused = nobody.post("/anet/v1/join", body);
+        assert_eq!(kind(&refused), (403, "JoinTokenRefused"), "the token comes first");
+    }
+    let events = client.get("/anet/v1/events").body["events"].clone();
+    let kinds: Vec<_> = events
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["host-joined", "refused"], "{events}");
+    until("the count is told", || {
+        let events = client.get("/anet/v1/events?after=2").body["events"].clone();
+        let message = events[0]["message"].as_str()?.to_owned();
+        assert!(
+            message.starts_with("39 more in ") && message.contains("host g39"),
+            "{message}"
+        );
+        Some(())
+    });
+    let log = controller.log();
+    let lines: Vec<_> = log.lines().collect();
+    assert!(
+        lines[0].starts_with("anet-controller: host-joined: host h1: joined with key "),
+        "{log}"
+    );
+    assert!(
+        lines[1].starts_with("anet-controller: refused: host g0 wanted to join: "),
+        "{log}"
+    );
+    assert_eq!(lines.len(), 3, "{log}");
+    let wrong = json!({"secret": secret(&client, None), "host": "h2", "csr": "none at all"});
+    assert_eq!(nobody.post("/anet/v1/join", wrong).status, 400);
+}
+
+#[test]
 fn two_agents_of_one_host_and_one_that_joined_before_are_sent_away() {
     let controller = Controller::start("identity");
     let client = controller.client();

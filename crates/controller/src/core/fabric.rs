@@ -94,6 +94,11 @@ impl Fabric {
         self.events.add(now.wall_ms, kind, host, message);
     }
 
+    /// Tells of a refusal; those of one subject are merged.
+    pub fn refuse(&mut self, now: Now, subject: &str, message: impl Into<String>) {
+        self.events.refuse(now.wall_ms, subject, None, message);
+    }
+
     /// Takes a listing in.
     pub fn list(
         &mut self,
@@ -240,6 +245,7 @@ impl Fabric {
 
     /// Time passes; every second is often enough.
     pub fn tick(&mut self, now: Now) -> Vec<Effect> {
+        self.events.settle(now.wall_ms);
         let mut effects = Vec::new();
         self.each_session(now, &mut effects, |session, view| {
             session.tick(Some(view), now.ms)

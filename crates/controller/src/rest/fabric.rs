@@ -149,45 +149,18 @@ async fn make_token(shared: &Shared, asking: &Asking) -> Outcome {
     shown(201, &token)
 }
 
-/// A host joins: its token goes, the host comes, and it gets its certificate.
+/// A host joins: its token goes, the host comes, and it gets its certificate. What a stranger can have refused is one subject for each
+/// reason, so that guessing fills no list.
 pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
     let request: JoinRequest = decode(body)?;
     let host = join::host_name(&request.host)?;
-    let certificate = sign(shared, &host, &request.csr)?;
-    let joining = Joining {
-        hash: tokens::hash(&request.secret),
-        host: host.clone(),
-        identity: certificate.fingerprint().to_string(),
-        tunnel_address: request.tunnel_address,
-        tunnel_port: request.tunnel_port,
-        machine: request.machine,
-    };
-    let token = token(shared, &joining).await.inspect_err(|error| {
-        shared.tell(
-            EventKind::Refused,
-            format!("host {host} wanted to join: {}", error.message),
-        );
+    let joined = admitted(shared, request, &host).await;
+    let certificate = joined.inspect_err(|error| {
+        let subject = format!("join {} {}", error.status, error.kind);
+        shared.refuse(&subject, format!("host {host} wanted to join: {}", error.message));
     })?;
-    let joined = shared
-        .write(None, |state, draw| {
-            join::admit(state.mirror(), &joining, &token, draw)
-        })
-        .await;
-    if let Err(error) = joined {
-        // Somebody else may have used it in the same moment.
-        let error = match self::token(shared, &joining).await {
-            Err(used) if error.status == 503 => used,
-            _ => error,
-        };
-        shared.tell(
-            EventKind::Refused,
-            format!("host {host} wanted to join: {}", error.message),
-        );
-        return Err(error);
-    }
-    let now = shared.now();
-    let text = format!("joined with key {}", joining.identity);
-    shared.state().tell(now, EventKind::HostJoined, Some(&host), text);
+    let text = format!("joined with key {}", certificate.fingerprint());
+    shared.tell(EventKind::HostJoined, Some(&host), text);
     let answer = JoinAnswer {
         host: host.to_string(),
         cluster: shared.authority.cluster().to_owned(),
@@ -198,6 +171,35 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
     shown(200, &answer)
 }
 
+/// The token first: nothing is signed for somebody who has none.
+async fn admitted(shared: &Shared, request: JoinRequest, host: &HostId) -> Result<Certificate, ApiError> {
+    let hash = tokens::hash(&request.secret);
+    let token = token(shared, &hash).await?;
+    join::fits(&token, host, shared.now().wall_ms / 1_000)?;
+    let certificate = sign(shared, host, &request.csr)?;
+    let joining = Joining {
+        hash,
+        host: host.clone(),
+        identity: certificate.fingerprint().to_string(),
+        tunnel_address: request.tunnel_address,
+        tunnel_port: request.tunnel_port,
+        machine: request.machine,
+    };
+    let joined = shared
+        .write(None, |state, draw| {
+            join::admit(state.mirror(), &joining, &token, draw)
+        })
+        .await;
+    match joined {
+        Ok(_) => Ok(certificate),
+        // Somebody else may have used it in the same moment.
+        Err(error) if error.status == 503 => {
+            Err(self::token(shared, &joining.hash).await.err().unwrap_or(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 fn sign(shared: &Shared, host: &HostId, request: &str) -> Result<Certificate, ApiError> {
     let (name, now) = (host.as_str(), SystemTime::now());
     let signed = shared
@@ -206,13 +208,13 @@ fn sign(shared: &Shared, host: &HostId, request: &str) -> Result<Certificate, Ap
     signed.map_err(|error| ApiError::invalid("csr", error))
 }
 
-async fn token(shared: &Shared, joining: &Joining) -> Result<JoinToken, ApiError> {
+async fn token(shared: &Shared, hash: &str) -> Result<JoinToken, ApiError> {
     let get = async |key| shared.store.get(key).await.map_err(|error| of_store(&error));
     let internal = |error: record::RecordError| ApiError::internal(error.to_string());
-    if let Some(token) = get(keys::join_token(&joining.hash)).await? {
+    if let Some(token) = get(keys::join_token(hash)).await? {
         return record::decode("a join token", &token.value).map_err(internal);
     }
-    let used = get(keys::used_token(&joining.hash)).await?;
+    let used = get(keys::used_token(hash)).await?;
     let used: Option<UsedToken> = used
         .map(|used| record::decode("a used token", &used.value))
         .transpose()

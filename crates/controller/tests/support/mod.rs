@@ -112,15 +112,26 @@ impl Controller {
 
     /// Starts it on the data that is there.
     pub fn run_again(&mut self) {
+        let mut options = std::fs::OpenOptions::new();
+        let log = options
+            .create(true)
+            .append(true)
+            .open(self.folder.0.join("log"))
+            .unwrap();
         let child = Command::new(program())
             .args(["run", "--data", &self.data()])
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn();
         self.child = Some(child.unwrap());
         until("the API answers", || {
             std::net::TcpStream::connect(("127.0.0.1", self.api)).ok()
         });
+    }
+
+    /// What it has written into its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.0.join("log")).unwrap()
     }
 
     /// SIGKILL.

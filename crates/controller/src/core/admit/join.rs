@@ -94,6 +94,21 @@ pub fn refuse_token(used: Option<&UsedToken>) -> ApiError {
     ApiError::new(403, "JoinTokenRefused", text)
 }
 
+/// Whether a host may join with a token.
+pub fn fits(token: &JoinToken, host: &HostId, now_s: i64) -> Result<(), ApiError> {
+    if token.expires_at <= now_s {
+        let text = "This token has ended. Make another one with `anet host token`.";
+        return Err(ApiError::new(403, "JoinTokenRefused", text));
+    }
+    if token.host.as_ref().is_some_and(|only| only != host) {
+        let text = format!(
+            "This token is for another host than {host}: join under that name, or make another token with `anet host token`."
+        );
+        return Err(ApiError::new(403, "JoinTokenRefused", text));
+    }
+    Ok(())
+}
+
 /// Makes the host and takes the token away, in one step.
 pub fn admit(
     mirror: &Mirror,
@@ -101,17 +116,7 @@ pub fn admit(
     token: &JoinToken,
     draw: &Draw<'_>,
 ) -> Result<Proposal, ApiError> {
-    if token.expires_at <= draw.now_s {
-        let text = "This token has ended. Make another one with `anet host token`.";
-        return Err(ApiError::new(403, "JoinTokenRefused", text));
-    }
-    if token.host.as_ref().is_some_and(|host| *host != joining.host) {
-        let text = format!(
-            "This token is for another host than {}: join under that name, or make another token with `anet host token`.",
-            joining.host
-        );
-        return Err(ApiError::new(403, "JoinTokenRefused", text));
-    }
+    fits(token, &joining.host, draw.now_s)?;
     let mut draft = Draft::new(mirror);
     let old = mirror.intent().hosts.get(&joining.host);
     if old.is_some() && token.host.is_none() {
