@@ -15,6 +15,7 @@ mod local;
 mod log;
 pub mod run;
 mod session;
+mod told;
 mod vswitch;
 
 /// Name and version, as they stand in hellos.

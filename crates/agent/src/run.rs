@@ -15,6 +15,7 @@ use crate::core::{Agent, Identity, Input, LocalRequest, Output, Record, Ticket};
 use crate::disk::{Disk, DiskError, Folder};
 use crate::local::{self, Reply, StatusText};
 use crate::session::{self, Command, Controllers};
+use crate::told::Told;
 use crate::{SOFTWARE, log, vswitch};
 
 /// Things that may wait to be handled; who brings more waits.
@@ -174,6 +175,7 @@ fn work(parts: Parts, runtime: &Runtime) -> Result<(), RunError> {
             stream: 0,
             waiting: HashMap::new(),
             last: 0,
+            told: Told::default(),
         };
         main.listen(heard).await
     })
@@ -211,6 +213,7 @@ struct Main {
     stream: u64,
     waiting: HashMap<Ticket, oneshot::Sender<Reply>>,
     last: Ticket,
+    told: Told,
 }
 
 impl Main {
@@ -238,6 +241,7 @@ impl Main {
             Event::Input(input) => self.handle(input),
             Event::Stream(number) => {
                 self.stream = number;
+                self.told.attempt();
                 self.handle(Input::Connected);
             }
             Event::Local(Ask::Status, reply) => {
@@ -255,8 +259,23 @@ impl Main {
     }
 
     fn handle(&mut self, input: Input) {
+        let of_session = matches!(input, Input::Said(_));
         for output in self.agent.handle(input) {
-            self.carry_out(output);
+            match output {
+                Output::Event(text) if of_session => self.tell_of_session(&text),
+                output => self.carry_out(output),
+            }
+        }
+    }
+
+    /// Where there is no session, what the attempt before has said too is no news.
+    fn tell_of_session(&mut self, text: &str) {
+        let open = self.agent.status().session.is_ok();
+        if open {
+            self.told.in_session();
+        }
+        if open || self.told.is_news(text) {
+            log::line(text);
         }
     }
 

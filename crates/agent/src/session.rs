@@ -49,6 +49,8 @@ struct End {
     retry: bool,
     /// True where the controller's hello was heard: the next try comes at once.
     greeted: bool,
+    /// True where the agent itself has closed it, and said why.
+    told: bool,
 }
 
 /// Talks to controllers until nobody listens any more.
@@ -73,27 +75,29 @@ pub async fn talk(
                 if events.send(Event::Stream(number)).await.is_err() {
                     return;
                 }
-                told.clear();
                 serve(&controllers, stream, number, &mut commands, &events).await
             }
             Err(error) => End {
                 reason: error.to_string(),
                 retry: true,
                 greeted: false,
+                told: false,
             },
         };
-        // Each stream's end, and once why there is none.
-        if end.reason != told {
+        let reason = end.reason.clone();
+        let disconnected = Event::Input(Input::Disconnected { reason });
+        if events.send(disconnected).await.is_err() {
+            return;
+        }
+        if end.greeted {
+            told.clear();
+        }
+        if !end.told && end.reason != told {
             told.clone_from(&end.reason);
             crate::log::line(format_args!(
                 "no session with a controller: {}; tried again",
                 end.reason
             ));
-            let reason = end.reason.clone();
-            let disconnected = Event::Input(Input::Disconnected { reason });
-            if events.send(disconnected).await.is_err() {
-                return;
-            }
         }
         if end.greeted {
             backoff.reset();
@@ -118,14 +122,17 @@ async fn serve(
         sender, mut receiver, ..
     } = stream;
     let mut greeted = false;
-    let (reason, retry) = loop {
-        let ended = || ("the agent ends".to_owned(), true);
+    let (reason, retry, told) = loop {
+        let ended = || ("the agent ends".to_owned(), true, false);
         tokio::select! {
             command = commands.recv() => match command {
                 None => break ended(),
-                Some(command) => if let Some((reason, retry)) = obey(command, number, &sender) {
-                    sender.close(&reason).await;
-                    break (reason, retry);
+                Some(command) => {
+                    let told = matches!(command, Command::Close { .. });
+                    if let Some((reason, retry)) = obey(command, number, &sender) {
+                        sender.close(&reason).await;
+                        break (reason, retry, told);
+                    }
                 }
             },
             said = hear(controllers, &mut receiver) => match said {
@@ -135,7 +142,7 @@ async fn serve(
                         break ended();
                     }
                 }
-                Err(reason) => break (reason, true),
+                Err(reason) => break (reason, true, false),
             },
         }
     };
@@ -143,6 +150,7 @@ async fn serve(
         reason,
         retry,
         greeted,
+        told,
     }
 }
 

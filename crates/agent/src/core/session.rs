@@ -43,10 +43,7 @@ impl Agent {
     pub(super) fn said(&mut self, said: Said) {
         match (&self.session, said) {
             (Session::Closed { .. }, _) => {}
-            (_, Said::Farewell { reason, retry }) => {
-                self.event(format!("the controller ends the session: {reason}"));
-                self.close_session(reason, retry);
-            }
+            (_, Said::Farewell { reason, retry }) => self.close_session(reason, retry),
             (
                 Session::Greeting,
                 Said::Welcome {

@@ -114,6 +114,25 @@ impl Controller {
         session
     }
 
+    /// Sends the agent away at its next hello, and waits until it has gone.
+    pub fn send_away(&mut self, reason: &str) {
+        let server = &mut self.server;
+        let farewell = ControllerMessage::Farewell {
+            reason: reason.to_owned(),
+            retry: true,
+        };
+        let gone = async {
+            let mut stream = server.accept_stream().await;
+            stream.receiver.receive().await.unwrap();
+            let bytes = Bytes::from(encode_controller_message(&farewell));
+            stream.sender.try_send(bytes).unwrap();
+            while stream.receiver.receive().await.is_ok() {}
+        };
+        self.runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, gone).await })
+            .expect("the agent comes and goes");
+    }
+
     /// Signs a changeset and sends it.
     pub fn send(&self, session: &Session, changeset: Changeset) {
         let payload = encode_signed_changeset(&SignedChangeset {

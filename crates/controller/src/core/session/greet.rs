@@ -13,10 +13,15 @@ pub const JOINED_AGAIN: &str = "joined again elsewhere: another agent has joined
 /// What the agent of a host that is not there hears.
 pub const DELETED: &str =
     "this host is not one of the cluster's: it was deleted; join it again with a new token";
+/// What an agent hears while another one is at work with its host's key.
+pub const ANOTHER_AT_WORK: &str = "another agent is at work with this host's key: if this data folder is a copy of that one's, stop this agent, \
+                                   empty its folder, and join it as a host of its own with a new token (`anet host token`)";
 /// A stream that was heard within this time is believed to be alive: reports come every second.
 const ALIVE_MS: u64 = 2_500;
 /// A live agent that is heard so long after another one knocked is not just one that is on its way out.
 const CONTEST_MS: u64 = 1_200;
+/// A contest is over when nobody has knocked for so long: agents that are sent away come back every ten seconds at least.
+const CONTEST_OVER_MS: u64 = 600_000;
 /// History begins anew at most so often because of one host.
 const MINT_PAUSE_MS: u64 = 30_000;
 /// An incarnation so far above ours is no incarnation of this store.
@@ -32,14 +37,15 @@ pub fn send_away(connection: Connection, reason: &str, retry: bool, outputs: &mu
     outputs.push(Output::Close(connection));
 }
 
-/// Tells where a second agent was refused and the first one goes on speaking.
-pub(super) fn settle_contest(live: &mut Live, now_ms: u64, outputs: &mut Vec<Output>) {
-    if live.contested_ms.is_some_and(|at| now_ms >= at + CONTEST_MS) {
-        live.contested_ms = None;
-        let text = "two hosts with one identity: a second agent shows this host's key while the first one is at work; one of them is a \
-                    copy of the other's data folder: stop it, empty its folder and join it as a host of its own";
-        outputs.push(Output::Event(EventKind::TwoIdentities, text.to_owned()));
-    }
+/// Two agents of one host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contest {
+    /// When the second one knocked first.
+    since_ms: u64,
+    /// When it knocked last.
+    last_ms: u64,
+    /// A contest is told once, however long it lasts.
+    told: bool,
 }
 
 impl HostSession {
@@ -64,12 +70,7 @@ impl HostSession {
             return refuse(connection, JOINED_AGAIN, false, outputs);
         }
         if !self.make_room(hello.instance, now_ms, &mut outputs) {
-            send_away(
-                connection,
-                "another agent is at work for this host",
-                true,
-                &mut outputs,
-            );
+            send_away(connection, ANOTHER_AT_WORK, true, &mut outputs);
             return outputs;
         }
         outputs.push(Output::Send(connection, welcome(protocol, view)));
@@ -79,6 +80,8 @@ impl HostSession {
         let mut live = Live::new(connection, hello, fingerprint, now_ms);
         live.stage = self.first_stage(&mut live.position, hello, view);
         self.live = Some(live);
+        // Whoever knocked while an older stream was on its way out has come in.
+        self.contest = self.contest.filter(|contest| contest.told);
         if is_ahead(hello.cursor, view) {
             self.ask_for_incarnation(hello.cursor, view, now_ms, &mut outputs);
         } else {
@@ -98,8 +101,27 @@ impl HostSession {
             self.live = None;
             return true;
         }
-        live.contested_ms.get_or_insert(now_ms);
+        let old = self.contest;
+        let old = old.filter(|contest| now_ms.saturating_sub(contest.last_ms) <= CONTEST_OVER_MS);
+        self.contest = Some(Contest {
+            since_ms: old.map_or(now_ms, |contest| contest.since_ms),
+            last_ms: now_ms,
+            told: old.is_some_and(|contest| contest.told),
+        });
         false
+    }
+
+    /// Tells where a second agent was refused and the first one goes on speaking.
+    pub(super) fn settle_contest(&mut self, now_ms: u64, outputs: &mut Vec<Output>) {
+        if let Some(contest) = &mut self.contest
+            && !contest.told
+            && now_ms >= contest.since_ms + CONTEST_MS
+        {
+            contest.told = true;
+            let text = "two hosts with one identity: a second agent shows this host's key while the first one is at work; one of them is a \
+                        copy of the other's data folder: stop it, empty its folder and join it as a host of its own";
+            outputs.push(Output::Event(EventKind::TwoIdentities, text.to_owned()));
+        }
     }
 
     /// What the agent needs first, and up to where in the log it is.

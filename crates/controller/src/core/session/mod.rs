@@ -104,8 +104,6 @@ struct Live {
     in_flight: VecDeque<Revision>,
     stage: Stage,
     repaired_ms: Option<u64>,
-    /// A second agent knocked at this time.
-    contested_ms: Option<u64>,
     /// When to send again what could not be carried out.
     retry_ms: Option<u64>,
 }
@@ -136,6 +134,8 @@ pub struct HostSession {
     pending: BTreeMap<PortId, Revision>,
     health: Health,
     minted_ms: Option<u64>,
+    /// A second agent with the host's key.
+    contest: Option<greet::Contest>,
 }
 
 impl HostSession {
@@ -148,6 +148,7 @@ impl HostSession {
             pending: BTreeMap::new(),
             health: Health::default(),
             minted_ms: None,
+            contest: None,
         }
     }
 
@@ -336,7 +337,7 @@ impl HostSession {
             return false;
         };
         live.heard_ms = now_ms;
-        greet::settle_contest(live, now_ms, outputs);
+        self.settle_contest(now_ms, outputs);
         true
     }
 
@@ -387,7 +388,6 @@ impl Live {
             in_flight: VecDeque::new(),
             stage: Stage::Follow,
             repaired_ms: None,
-            contested_ms: None,
             retry_ms: None,
         }
     }

@@ -367,6 +367,47 @@ fn a_second_agent_waits_and_is_told_of_if_the_first_one_lives() {
 }
 
 #[test]
+fn a_contest_is_told_once_however_long_it_lasts_and_another_one_again() {
+    let (mut session, agent, desired) = begun();
+    let attempts = |session: &mut HostSession, from_ms: u64| {
+        let mut told = Vec::new();
+        for now_ms in (from_ms..from_ms + 120_000).step_by(2_000) {
+            let outputs = session.hello(2, &agent.hello(2), KEY, &desired.view(), now_ms);
+            let (_, reason, _) = farewell(&outputs).unwrap();
+            assert!(
+                reason.contains("a copy") && reason.contains("join it"),
+                "{reason}"
+            );
+            told.extend(events(&outputs));
+            let report = agent.report(Vec::new());
+            told.extend(events(&session.message(
+                1,
+                report,
+                &desired.view(),
+                now_ms + 1_500,
+            )));
+        }
+        told
+    };
+    assert_eq!(attempts(&mut session, 1_000), [EventKind::TwoIdentities]);
+    for now_ms in (121_000..1_000_000).step_by(1_000) {
+        session.message(1, agent.report(Vec::new()), &desired.view(), now_ms);
+    }
+    assert_eq!(attempts(&mut session, 1_000_000), [EventKind::TwoIdentities]);
+}
+
+#[test]
+fn a_restart_that_knocked_too_early_is_no_contest() {
+    let (mut session, agent, desired) = begun();
+    session.hello(2, &agent.hello(2), KEY, &desired.view(), 1_000);
+    session.closed(1);
+    let outputs = session.hello(3, &agent.hello(2), KEY, &desired.view(), 1_500);
+    assert_eq!(events(&outputs), [EventKind::HostConnected]);
+    let outputs = session.message(3, agent.report(Vec::new()), &desired.view(), 3_500);
+    assert_eq!(events(&outputs), []);
+}
+
+#[test]
 fn an_agent_ahead_of_the_store_begins_history_anew() {
     let (_, mut agent, mut desired) = begun();
     desired.revision = 5;
