@@ -115,6 +115,9 @@ async fn a_server_of_another_cluster_is_refused_by_the_client() {
         server.starts_with("refused by the other side: it does not trust this server's certificate"),
         "{server}"
     );
+    let remedy = "it is no member of cluster `other`, or was one before this cluster's authority was made anew; point it at the controllers of \
+                  its own cluster, or empty its data folder and join it to this one with a new token";
+    assert!(server.ends_with(remedy), "{server}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::AlertDescription;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -116,7 +117,7 @@ fn why(error: &std::io::Error, verdict: &Verdict, shared: &Shared) -> BusError {
         }
         .into(),
         Some(rustls::Error::AlertReceived(alert)) => BusError::Refused {
-            reason: format!("it does not trust this server's certificate (TLS alert {alert:?})"),
+            reason: distrusted(*alert, shared.tls.identity().cluster()),
         },
         Some(other) => BusError::Protocol {
             reason: other.to_string(),
@@ -124,6 +125,21 @@ fn why(error: &std::io::Error, verdict: &Verdict, shared: &Shared) -> BusError {
         None => BusError::Lost {
             reason: error.to_string(),
         },
+    }
+}
+
+/// Whoever hangs up for the server's certificate has shown none of its own: which cluster it is of is not known.
+fn distrusted(alert: AlertDescription, cluster: &str) -> String {
+    let told = format!("it does not trust this server's certificate (TLS alert {alert:?})");
+    match alert {
+        AlertDescription::UnknownCA => format!(
+            "{told}: it is no member of cluster `{cluster}`, or was one before this cluster's authority was made anew; point it at the \
+             controllers of its own cluster, or empty its data folder and join it to this one with a new token"
+        ),
+        AlertDescription::CertificateExpired => {
+            format!("{told}: its clock says that the certificate is not valid now; compare the clocks")
+        }
+        _ => told,
     }
 }
 
