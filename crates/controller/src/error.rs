@@ -35,6 +35,13 @@ pub enum StartError {
     /// Nothing was made here yet.
     #[error("{} holds no controller's data: make it with `anet-controller init --data {}`", .0.display(), .0.display())]
     NotMade(PathBuf),
+    /// The data is there, and nobody may ask.
+    #[error(
+        "{} is not there, so nobody could use the API: put it back from a backup, or make a new token with `anet-controller token --role \
+         admin --data {}`",
+        .0.display(), .0.parent().unwrap_or(Path::new(".")).display()
+    )]
+    NoTokens(PathBuf),
     /// Something is there already.
     #[error("{} holds a controller's data already: start it with `anet-controller run`, or choose another folder with --data", .0.display())]
     Made(PathBuf),

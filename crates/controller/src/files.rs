@@ -53,6 +53,19 @@ impl Folder {
         self.0.join("client.json")
     }
 
+    /// True where a controller's data, or some of it, is here.
+    pub fn is_made(&self) -> Result<bool, StartError> {
+        Ok(is_there(&self.store())? || is_there(&self.tokens())?)
+    }
+
+    /// An error where there is none of it.
+    pub fn must_be_made(&self) -> Result<(), StartError> {
+        match self.is_made()? {
+            true => Ok(()),
+            false => Err(StartError::NotMade(self.0.clone())),
+        }
+    }
+
     /// Makes the folder, for its owner only.
     pub fn create(&self) -> Result<(), StartError> {
         let made = fs::create_dir_all(&self.0).and_then(|()| {
@@ -61,6 +74,12 @@ impl Folder {
         });
         made.map_err(|source| StartError::file(&self.0, "be made", source))
     }
+}
+
+/// Whether something is there. Who may not look has not found nothing.
+pub fn is_there(path: &Path) -> Result<bool, StartError> {
+    path.try_exists()
+        .map_err(|source| StartError::file(path, "be looked for", source))
 }
 
 /// Reads a text file.

@@ -43,6 +43,9 @@ pub struct Tokens {
 impl Tokens {
     /// The table of a file.
     pub fn open(path: &Path) -> Result<Self, StartError> {
+        if !files::is_there(path)? {
+            return Err(StartError::NoTokens(path.to_owned()));
+        }
         let table = read_table(path)?;
         Ok(Self {
             path: path.to_owned(),
@@ -78,7 +81,7 @@ fn read_table(path: &Path) -> Result<Table, StartError> {
 
 /// Makes a token, adds it to a file, and answers it.
 pub fn add(path: &Path, grant: Grant) -> Result<String, StartError> {
-    let mut table = match path.exists() {
+    let mut table = match files::is_there(path)? {
         true => read_table(path)?,
         false => Table::default(),
     };

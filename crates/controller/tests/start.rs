@@ -5,12 +5,17 @@ mod support;
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Output};
 
-use support::{Controller, Folder, free_port, run};
+use support::{Controller, Folder, free_port, program, run};
 
 fn refused(arguments: &[&str], expected: &[&str]) {
-    let done = run(arguments);
+    told(run(arguments), expected);
+}
+
+fn told(done: Output, expected: &[&str]) {
     let told = String::from_utf8(done.stderr).unwrap();
     assert_eq!(done.status.code(), Some(1), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
@@ -132,5 +137,83 @@ fn data_of_a_newer_version_is_left_alone() {
     refused(
         &["run", "--data", &data],
         &["network n1", "version 2", "start the newer controller"],
+    );
+}
+
+/// Runs the program as somebody who may do nothing here.
+fn as_somebody_else(arguments: &[&str]) -> Output {
+    let mut command = Command::new(program());
+    command.args(arguments);
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn who_may_not_look_is_told_so_and_what_to_do() {
+    let folder = Folder::new("rights");
+    let data = folder.0.join("data");
+    let text = data.to_str().unwrap();
+    assert!(run(&["init", "--data", text]).status.success());
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let remedy = "run as the user who owns it, or give that user the right to";
+    mode(&data, 0o000);
+    for arguments in [
+        &["run", "--data", text][..],
+        &["token", "--data", text, "--role", "admin"],
+        &["init", "--data", text],
+    ] {
+        told(as_somebody_else(arguments), &["Permission denied", remedy]);
+    }
+    mode(&data, 0o755);
+    mode(&data.join("tokens.json"), 0o644);
+    mode(&data.join("controller.toml"), 0o644);
+    mode(&data.join("authority.pem"), 0o000);
+    told(
+        as_somebody_else(&["run", "--data", text]),
+        &["authority.pem", remedy],
+    );
+    let error = anet_store::redb::OpenError::Io {
+        path: data.join("store.redb"),
+        source: std::io::ErrorKind::PermissionDenied.into(),
+    };
+    assert!(error.to_string().ends_with(remedy), "{error}");
+    mode(&data, 0o700);
+}
+
+#[test]
+fn what_is_damaged_or_missing_is_one_line() {
+    let (folder, ports) = (Folder::new("damage"), (free_port(), free_port()));
+    let data = folder.0.join("data");
+    let text = data.to_str().unwrap();
+    let (api, hosts) = (format!("127.0.0.1:{}", ports.0), format!("127.0.0.1:{}", ports.1));
+    let init = [
+        "init",
+        "--data",
+        text,
+        "--listen-api",
+        &api,
+        "--listen-hosts",
+        &hosts,
+    ];
+    assert!(run(&init).status.success());
+    std::fs::remove_file(data.join("tokens.json")).unwrap();
+    refused(
+        &["run", "--data", text],
+        &["tokens.json is not there", "anet-controller token --role admin"],
+    );
+    let made = run(&["token", "--role", "admin", "--data", text]);
+    assert!(made.status.success(), "{made:?}");
+    let store = std::fs::OpenOptions::new()
+        .write(true)
+        .open(data.join("store.redb"))
+        .unwrap();
+    store.set_len(4_096).unwrap();
+    refused(
+        &["run", "--data", text],
+        &["store.redb is damaged", "restore the last backup"],
     );
 }

@@ -22,7 +22,7 @@ const JOINED_MAXIMUM: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// The system refused something.
-    #[error("cannot {what} {path}: {source}", path = .path.display())]
+    #[error("cannot {what} {path}: {source}{remedy}", path = .path.display(), remedy = remedy(.source))]
     File {
         /// What was tried.
         what: &'static str,
@@ -73,6 +73,15 @@ pub enum DiskError {
     /// Keys and certificates.
     #[error(transparent)]
     Trust(#[from] TrustError),
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => ": run as the user who owns it, or give that user the right to",
+        io::ErrorKind::NotFound => ": put it back from a backup, or empty the folder and join again",
+        io::ErrorKind::StorageFull => ": make room on the disk",
+        _ => "",
+    }
 }
 
 impl DiskError {
@@ -151,14 +160,16 @@ impl Folder {
         set_aside(&path, &bytes)
     }
 
-    /// True where somebody has joined with it.
-    pub fn is_joined(&self) -> bool {
-        self.file("identity.pem").exists()
+    /// True where somebody has joined with it. Who may not look has not found nothing.
+    pub fn is_joined(&self) -> Result<bool, DiskError> {
+        let path = self.file("identity.pem");
+        path.try_exists()
+            .map_err(|error| DiskError::of("look for", &path, error))
     }
 
     /// Who we are, and where the controllers are.
     pub fn identity(&self) -> Result<(Credentials, Joined), DiskError> {
-        if !self.is_joined() {
+        if !self.is_joined()? {
             return Err(DiskError::NotJoined {
                 path: self.path.clone(),
             });

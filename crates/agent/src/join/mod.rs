@@ -118,7 +118,7 @@ pub struct Wish {
 pub fn join(token: &str, wish: &Wish, data: &Path) -> Result<Joined, JoinError> {
     let token = JoinToken::from_text(token)?;
     let folder = Folder::take(data)?;
-    if folder.is_joined() {
+    if folder.is_joined()? {
         let (_, joined) = folder.identity()?;
         return Err(JoinError::Joined {
             path: data.display().to_string(),

@@ -86,6 +86,15 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> Tru
     move |error| TrustError::File {
         action,
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: format!("{error}{}", remedy(&error)),
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ": run as the user who owns it, or give that user the right to",
+        io::ErrorKind::NotFound => ": put it back from a backup, or check the path",
+        io::ErrorKind::StorageFull => ": make room on the disk",
+        _ => "",
     }
 }

@@ -28,7 +28,7 @@ pub fn init(
     client: Option<PathBuf>,
     options: Options,
 ) -> Result<(), StartError> {
-    if folder.store().exists() || folder.tokens().exists() {
+    if folder.is_made()? {
         return Err(StartError::Made(folder.path().to_owned()));
     }
     let configuration = Configuration::new(folder.path().to_owned(), options.clone())?;

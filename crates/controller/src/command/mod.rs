@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 
 use crate::configuration::Options;
 use crate::error::StartError;
-use crate::files::{DATA, Folder};
+use crate::files::{DATA, Folder, is_there};
 
 /// Where networks are defined: the API, the store, and the hosts' plans.
 #[derive(Debug, Parser)]
@@ -94,12 +94,10 @@ pub fn main() -> ExitCode {
 
 fn started(run: Run) -> Result<(), StartError> {
     let folder = Folder::new(&run.data);
-    if !folder.store().exists() && !folder.tokens().exists() {
-        return Err(StartError::NotMade(folder.path().to_owned()));
-    }
+    folder.must_be_made()?;
     let file = match run.config {
         Some(file) => Options::of_file(&file)?,
-        None if folder.configuration().exists() => Options::of_file(&folder.configuration())?,
+        None if is_there(&folder.configuration())? => Options::of_file(&folder.configuration())?,
         None => Options::default(),
     };
     run::run(crate::configuration::Configuration::new(

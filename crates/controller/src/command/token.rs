@@ -8,9 +8,7 @@ use crate::tokens::{self, ADMIN, Grant};
 
 /// Makes a token and prints it: it is told this once. A running controller knows it at once.
 pub fn make(folder: &Folder, project: Option<&str>, role: &str) -> Result<(), StartError> {
-    if !folder.tokens().exists() {
-        return Err(StartError::NotMade(folder.path().to_owned()));
-    }
+    folder.must_be_made()?;
     let project = project
         .map(|id| ProjectId::new(id).map_err(|error| StartError::Setting(format!("--project: {error}"))));
     let project = project.transpose()?;

@@ -1,6 +1,5 @@
 //! The open file, and opening it anew after a failed write.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::error::StoreError;
 use crate::record::{LeaseId, Revision};
 use crate::redb::error::{OpenError, of_redb};
 use crate::redb::medium::Medium;
+use crate::redb::quiet::caught;
 use crate::redb::tables::{FORMAT_KEY, HEADER, ReadView, WriteView};
 use crate::redb::verify::verify;
 use crate::redb::{FORMAT, Options};
@@ -32,7 +32,7 @@ struct Closing(Option<redb::Database>);
 impl Drop for Closing {
     fn drop(&mut self) {
         let database = self.0.take();
-        let _failed = catch_unwind(AssertUnwindSafe(|| drop(database)));
+        let _failed = caught(|| drop(database));
     }
 }
 
@@ -55,7 +55,7 @@ impl Database {
             Some(database) => prepare(path, database, new, options.verify),
             None => Ok(()),
         };
-        catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| Err(panicked(path)))?;
+        caught(attempt).unwrap_or_else(|| Err(panicked(path)))?;
         Ok(Self {
             open: RwLock::new(Some(database)),
             medium,
@@ -138,7 +138,7 @@ fn open_checked(medium: &dyn Medium, options: &Options) -> Result<Closing, OpenE
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let path = medium.path();
-    let opened = catch_unwind(AssertUnwindSafe(|| medium.open(&builder))).map_err(|_| panicked(path))?;
+    let opened = caught(|| medium.open(&builder)).ok_or_else(|| panicked(path))?;
     let opened = opened.map_err(|error| OpenError::of_database(path, error))?;
     Ok(Closing(Some(opened)))
 }

@@ -45,13 +45,21 @@ pub enum OpenError {
         what: String,
     },
     /// The operating system refuses.
-    #[error("{} cannot be opened: {source}", path.display())]
+    #[error("{} cannot be opened: {source}{}", path.display(), remedy(source))]
     Io {
         /// The file.
         path: PathBuf,
         /// Its reason.
         source: io::Error,
     },
+}
+
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied => ": run as the user who owns it, or give that user the right to",
+        io::ErrorKind::StorageFull => ": make room on the disk",
+        _ => "",
+    }
 }
 
 impl OpenError {

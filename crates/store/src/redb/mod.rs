@@ -18,6 +18,7 @@ mod database;
 mod error;
 mod job;
 mod medium;
+mod quiet;
 mod reader;
 mod tables;
 mod verify;
