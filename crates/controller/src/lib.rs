@@ -14,4 +14,5 @@ mod log;
 pub mod rest;
 pub mod shared;
 pub mod streams;
+pub mod sweep;
 pub mod tokens;

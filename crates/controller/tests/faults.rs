@@ -9,12 +9,14 @@ use std::time::{Duration, SystemTime};
 use anet_api::resource::{NetworkCreate, Requests};
 use anet_cluster::trust::Authority;
 use anet_controller::configuration::{Configuration, Options};
+use anet_controller::core::admit::join::{JoinToken, UsedToken};
 use anet_controller::core::admit::{Answer, Asked, Caller, idempotency, network, project};
 use anet_controller::core::events::EventKind;
 use anet_controller::core::mirror::Cluster;
 use anet_controller::core::{keys, record};
 use anet_controller::follow;
 use anet_controller::shared::Shared;
+use anet_controller::sweep;
 use anet_controller::tokens::Tokens;
 use anet_store::Store;
 use anet_store::clock::ManualClock;
@@ -211,6 +213,51 @@ fn two_controllers_on_one_store_decide_one_after_the_other() {
             second.state().mirror().cluster().incarnation,
             2,
             "begun anew once"
+        );
+    });
+}
+
+#[test]
+fn join_tokens_leave_the_store_a_week_after_their_end_or_use() {
+    run("sweep", async |shared, _, truth| {
+        let now_s = shared.now().wall_ms / 1_000;
+        let day = 86_400;
+        let token = |expires_at| {
+            record::encode(&JoinToken {
+                host: None,
+                expires_at,
+            })
+            .unwrap()
+        };
+        let used = |used_at| {
+            let host = "h1".parse().unwrap();
+            record::encode(&UsedToken { host, used_at }).unwrap()
+        };
+        let kept = [
+            (keys::join_token("good"), token(now_s + day)),
+            (keys::join_token("ended"), token(now_s - day)),
+            (keys::used_token("lately"), used(now_s - day)),
+            (keys::join_token("damaged"), b"x".to_vec()),
+        ];
+        let gone = [
+            (keys::join_token("old"), token(now_s - 8 * day)),
+            (keys::used_token("old"), used(now_s - 8 * day)),
+        ];
+        for (key, value) in kept.iter().chain(&gone) {
+            truth.put(key.clone(), value.clone()).await.unwrap();
+        }
+        assert_eq!(sweep::once(&shared).await.unwrap(), 2);
+        for (key, value) in kept {
+            assert_eq!(truth.get(key).await.unwrap().unwrap().value, value);
+        }
+        for (key, _) in gone {
+            assert_eq!(truth.get(key).await.unwrap(), None);
+        }
+        assert_eq!(sweep::once(&shared).await.unwrap(), 0);
+        assert_eq!(
+            make_network(&shared, None).await.unwrap().status,
+            201,
+            "writes go on"
         );
     });
 }

@@ -18,6 +18,7 @@ use crate::follow;
 use crate::rest::serve::{Limits, serve};
 use crate::shared::Shared;
 use crate::streams::{Streams, accept, carry_out};
+use crate::sweep::sweep;
 use crate::tokens::Tokens;
 
 /// Runs until it is told to end.
@@ -55,6 +56,8 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     ));
     tokio::spawn(accept(shared.clone(), streams, server));
     tokio::spawn(serve(shared.clone(), listener, tls, Limits::default()));
+    let swept = shared.clone();
+    tokio::spawn(async move { sweep(&swept).await });
     println!(
         "{SOFTWARE} serves {} and hosts on {}",
         shared.configuration.url(),

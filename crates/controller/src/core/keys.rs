@@ -177,6 +177,16 @@ pub fn used_token(hash: &str) -> Key {
     format!("anet/t-used/{hash}").into_bytes()
 }
 
+/// All join tokens.
+pub fn join_tokens() -> KeyRange {
+    KeyRange::prefix("anet/t/")
+}
+
+/// All that is known of used ones.
+pub fn used_tokens() -> KeyRange {
+    KeyRange::prefix("anet/t-used/")
+}
+
 /// What a mirror lists.
 pub fn objects() -> KeyRange {
     KeyRange::prefix(OBJECTS)

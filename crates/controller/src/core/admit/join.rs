@@ -21,6 +21,9 @@ pub const TOKEN_SECONDS_MAXIMUM: u64 = 30 * 86_400;
 /// How long it is good for if nobody says otherwise.
 pub const TOKEN_SECONDS: u64 = 86_400;
 
+/// How long it is still known that a token has ended, or who used it.
+pub const REMEMBERED_SECONDS: i64 = 7 * 86_400;
+
 /// A token as it is kept: without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
