@@ -58,14 +58,29 @@ pub fn advise(mirror: &Mirror, case: &Case<'_>, reason: &str) -> Option<String> 
     }
 }
 
+/// Which object the reason is about: what would have to be changed, where it is one.
+pub fn object(mirror: &Mirror, case: &Case<'_>, reason: &str) -> Option<String> {
+    let receiver = || port_with(mirror, case.network, case.destination);
+    match reason {
+        "firewall_ingress" | "unknown_target" => receiver().map(|port| format!("port {port}")),
+        "firewall_egress" | "spoofed_ipv4" | "spoofed_ipv6" | "spoofed_mac" | "spoofed_arp"
+        | "spoofed_nd" => Some(format!("port {}", case.port)),
+        "unknown_destination" | "too_big" => Some(format!("network {}", case.network)),
+        "no_tunnel" | "unknown_endpoint" | "unknown_vni" | "quarantined" => {
+            Some(format!("host {}", case.host))
+        }
+        _ => None,
+    }
+}
+
 /// What to do where a port is on no host.
 pub fn bind(mirror: &Mirror, port: &PortId) -> String {
     let mut hosts = mirror.intent().hosts.keys();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => format!("anet port set {port} --host {host}"),
-        (Some(host), Some(_)) => format!(
-            "anet port set {port} --host HOST, where HOST is {host} or another one of `anet host list`"
-        ),
+        (Some(host), Some(_)) => {
+            format!("anet port set {port} --host {host}  # or another one of `anet host list`")
+        }
         (None, _) => format!("let a host join (`anet host token`), then: anet port set {port} --host HOST"),
     }
 }
@@ -137,21 +152,25 @@ fn port_with<'a>(mirror: &'a Mirror, network: &NetworkId, address: IpAddr) -> Op
     own.or_else(pair).map(|(id, _)| id)
 }
 
+fn has_no_tunnel(mirror: &Mirror, host: &HostId) -> bool {
+    let host = mirror.intent().hosts.get(host);
+    host.is_some_and(|host| host.tunnel_address.is_none())
+}
+
+fn set_tunnel(host: &HostId) -> String {
+    format!("anet host set {host} --tunnel-address ADDRESS")
+}
+
 /// What to do where nobody answers for the destination.
 fn reach(mirror: &Mirror, case: &Case<'_>) -> String {
     if let Some(id) = port_with(mirror, case.network, case.destination) {
         let host = mirror.intent().ports.get(id).and_then(|port| port.host.as_ref());
+        let far = host.is_some_and(|host| host != case.host);
         return match host {
             None => bind(mirror, id),
-            Some(host)
-                if mirror
-                    .intent()
-                    .hosts
-                    .get(host)
-                    .is_some_and(|host| host.tunnel_address.is_none()) =>
-            {
-                format!("anet host set {host} --tunnel-address ADDRESS")
-            }
+            // The sender's own host can reach no other one.
+            Some(_) if far && has_no_tunnel(mirror, case.host) => set_tunnel(case.host),
+            Some(host) if far && has_no_tunnel(mirror, host) => set_tunnel(host),
             Some(_) => format!(
                 "port {id} is there, and host {} does not know it yet: look at `anet host show {}` until it is in step, then trace again",
                 case.host, case.host

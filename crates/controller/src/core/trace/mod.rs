@@ -72,14 +72,14 @@ impl Run {
             let suggestion = advice::no_source(mirror, &id, &port, request.destination);
             return Ok((
                 run.clone(),
-                run.dropped("no_source_address", &format!("port {id}"), Some(suggestion)),
+                run.dropped("no_source_address", Some(format!("port {id}")), Some(suggestion)),
             ));
         }
         let step = match &port.host {
             Some(host) => run.ask(host.clone(), TraceSource::Port(id)),
             None => run.dropped(
                 "port_not_bound",
-                &format!("port {id}"),
+                Some(format!("port {id}")),
                 Some(advice::bind(mirror, &id)),
             ),
         };
@@ -120,10 +120,16 @@ impl Run {
                 self.note(&host, steps, format!("answered with {with}"));
                 self.done(api::Verdict::Answered, Some(format!("host {host}")), None)
             }
-            TraceVerdict::Dropped { reason, object } => {
-                self.note(&host, steps, format!("dropped: {reason}"));
-                let suggestion = self.advise(mirror, &host, &reason);
-                self.dropped(&reason, &object, suggestion)
+            TraceVerdict::Dropped { reason, object: why } => {
+                let mut outcome = format!("dropped: {reason}");
+                if !why.is_empty() {
+                    outcome = format!("{outcome}: {why}");
+                }
+                self.note(&host, steps, outcome);
+                let case = self.case(&host);
+                let suggestion = case.and_then(|case| advice::advise(mirror, &case, &reason));
+                let object = case.and_then(|case| advice::object(mirror, &case, &reason));
+                self.dropped(&reason, object, suggestion)
             }
         }
     }
@@ -156,20 +162,18 @@ impl Run {
         }
     }
 
-    fn advise(&self, mirror: &Mirror, host: &HostId, reason: &str) -> Option<String> {
-        let case = advice::Case {
+    fn case<'a>(&'a self, host: &'a HostId) -> Option<advice::Case<'a>> {
+        Some(advice::Case {
             port: &self.port,
             network: &self.network,
             host,
             source: self.fields.source?,
             destination: self.fields.destination,
             protocol: self.protocol,
-        };
-        advice::advise(mirror, &case, reason)
+        })
     }
 
-    fn dropped(&mut self, reason: &str, object: &str, suggestion: Option<String>) -> Step {
-        let object = (!object.is_empty()).then(|| object.to_owned());
+    fn dropped(&mut self, reason: &str, object: Option<String>, suggestion: Option<String>) -> Step {
         let Step::Done(mut trace) = self.done(api::Verdict::Dropped, object, suggestion) else {
             return self.done(api::Verdict::Unknown, None, None);
         };

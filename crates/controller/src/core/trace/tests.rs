@@ -140,7 +140,7 @@ fn a_port_that_is_nowhere_sends_nothing() {
         trace
             .suggestion
             .unwrap()
-            .starts_with(&format!("anet port set {c} --host HOST"))
+            .starts_with(&format!("anet port set {c} --host h1  # "))
     );
     let trace = done(
         Run::begin(mirror, &admin(), &request(&scene.a, "2001:db8::1"))
@@ -211,7 +211,7 @@ fn each_reason_has_its_own_advice() {
         (
             "10.0.0.4",
             "unknown_target",
-            format!("anet port set {c} --host HOST"),
+            format!("anet port set {c} --host h1  # or"),
         ),
         (
             "10.0.0.99",
@@ -261,4 +261,49 @@ fn a_port_without_groups_needs_one() {
         found.contains(&format!("anet port set {} --security-group GROUP", scene.b)),
         "{found}"
     );
+}
+
+#[test]
+fn a_drop_names_the_object_that_it_is_about_and_says_why() {
+    let scene = scene();
+    let mirror = scene.world.mirror();
+    let cases = [
+        ("firewall_egress", Some(format!("port {}", scene.a))),
+        ("firewall_ingress", Some(format!("port {}", scene.b))),
+        ("spoofed_ipv4", Some(format!("port {}", scene.a))),
+        ("too_big", Some(format!("network {}", scene.network))),
+        ("no_tunnel", Some("host h1".to_owned())),
+        ("malformed", None),
+    ];
+    for (reason, object) in cases {
+        let (mut run, _) = Run::begin(mirror, &admin(), &request(&scene.a, "10.0.0.3")).unwrap();
+        let verdict = TraceVerdict::Dropped {
+            reason: reason.to_owned(),
+            object: "what the reason means".to_owned(),
+        };
+        let trace = done(run.answered(mirror, Ok(report(verdict))));
+        assert_eq!(trace.object, object, "{reason}");
+        assert_eq!(
+            trace.hosts[0].outcome,
+            format!("dropped: {reason}: what the reason means")
+        );
+    }
+}
+
+#[test]
+fn a_host_without_a_tunnel_address_is_the_one_to_be_given_one() {
+    for (without, addresses) in [
+        ("h1", [None, Some("192.0.2.2")]),
+        ("h2", [Some("192.0.2.1"), None]),
+    ] {
+        let mut world = World::new();
+        world.host("h1", addresses[0]);
+        world.host("h2", addresses[1]);
+        let network = world.network();
+        world.subnet(&network, "10.0.0.0/24");
+        let (a, b) = (world.port(&network, Some("h1")), world.port(&network, Some("h2")));
+        let scene = Scene { world, network, a, b };
+        let found = advice(&scene, "10.0.0.3", &["h1"], "unknown_target").unwrap();
+        assert_eq!(found, format!("anet host set {without} --tunnel-address ADDRESS"));
+    }
 }
