@@ -2,7 +2,7 @@
 //!
 //! Pure: no packets, no I/O, no clock. A host's plan is a function of the intent alone, whatever came in which order: objects that
 //! dangle, are wrong, or claim what another one has are left out ([`Problem`]), so that every plan is valid and no host waits
-//! for another's mistake. A change costs what it touches:
+//! for another's mistake. Who admits objects asks [`check_subnet`] first. A change costs what it touches:
 //!
 //! 1. `put` follows the intent with its [`index`] and notes what the change concerns;
 //! 2. [`resolve`] finds again what of that counts, and what in turn follows from it;
@@ -25,8 +25,10 @@ mod recompute;
 mod resolve;
 mod see;
 mod settings;
+mod subnet;
 
 pub use planner::{Cost, Planner};
 pub use problem::{Object, Problem};
 pub use recompute::{recompute, recompute_within};
 pub use settings::{Limits, Settings};
+pub use subnet::check_subnet;

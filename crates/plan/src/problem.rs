@@ -81,6 +81,16 @@ pub enum Problem {
         /// What the model says.
         error: Box<ValidationError>,
     },
+    /// The model refuses a part of the object: the object is there without it.
+    #[error("{object}: {value} is left out: {}; expected {}", .error.problem, .error.expected)]
+    Part {
+        /// The object.
+        object: Object,
+        /// The part.
+        value: String,
+        /// What the model says.
+        error: Box<ValidationError>,
+    },
     /// More than a plan may hold ([`anet_model::limits`]).
     #[error("{of} would have {found} {noun} and may have {limit}: the rest is left out")]
     TooMany {
@@ -111,6 +121,11 @@ impl Problem {
             value: value.to_string().chars().take(80).collect(),
             expected,
         }
+    }
+
+    pub(crate) fn part(object: Object, value: String, error: ValidationError) -> Self {
+        let error = Box::new(error);
+        Problem::Part { object, value, error }
     }
 
     pub(crate) fn refused(object: Object, error: ValidationError) -> Self {

@@ -1,7 +1,8 @@
 //! A change of the intent, put: the indexes of what was asked for follow, and what it concerns is noted.
 
-use anet_model::host_plan::{HostPlan, NetworkId, PortId, RuleId, SecurityGroupId, SubnetId, Tunnel};
+use anet_model::host_plan::{NetworkId, PortId, RuleId, SecurityGroupId, SubnetId, Tunnel};
 use anet_model::intent::{self, ForeignEndpoint, ForeignEndpointId, Host, HostId, IntentChange, Remote};
+use anet_model::validate::tunnel_alone;
 
 use crate::fabric::Fabric;
 use crate::index::Claimant;
@@ -192,14 +193,5 @@ pub(crate) fn legal_tunnel(host: &Host) -> Option<Tunnel> {
 
 /// Whether a tunnel may end there.
 pub(crate) fn legal_end(address: std::net::IpAddr, udp_port: u16) -> bool {
-    let tunnel = Tunnel {
-        address,
-        udp_port,
-        dpdk: None,
-    };
-    let plan = HostPlan {
-        tunnel: Some(tunnel),
-        ..HostPlan::default()
-    };
-    plan.validate().is_ok()
+    tunnel_alone(address, udp_port).is_ok()
 }

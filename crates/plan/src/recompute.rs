@@ -4,7 +4,7 @@
 //! It shares with the planner only what looks at one value alone, and [`fit`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anet_model::host_plan::{
     AddressSet, Attachment, Endpoint, Family, HostPlan, Ipv6Mode, Network, NetworkId, Peer, Port, PortId,
@@ -97,12 +97,14 @@ impl<'a> World<'a> {
             let planned = Subnet {
                 network: subnet.network.clone(),
                 prefix: subnet.cidr,
-                gateway: subnet.gateway_ip,
+                gateway: subnet
+                    .gateway_ip
+                    .filter(|gateway| is_host_of(subnet.cidr, *gateway) && is_station_address(*gateway)),
                 dhcp: subnet.enable_dhcp
                     && (subnet.cidr.address().is_ipv4() || subnet.ipv6_address_mode.is_some()),
                 ipv6_mode: Ipv6Mode::DhcpV6Stateful,
-                dns_servers: subnet.dns_nameservers.clone(),
-                host_routes: subnet.host_routes.clone(),
+                dns_servers: legal_servers(subnet),
+                host_routes: legal_routes(subnet),
                 lease_s: settings.lease_s.max(limits::LEASE_SECONDS_MINIMUM),
             };
             plan.subnets.insert(id.clone(), planned.clone());
@@ -355,6 +357,29 @@ impl<'a> World<'a> {
                 .insert(group.clone(), SecurityGroup { rules });
         }
     }
+}
+
+fn legal_servers(subnet: &intent::Subnet) -> Vec<IpAddr> {
+    let mut seen = BTreeSet::new();
+    let mut servers = subnet.dns_nameservers.clone();
+    let family = Family::of(subnet.cidr.address());
+    servers.retain(|server| {
+        Family::of(*server) == family && is_station_address(*server) && seen.insert(*server)
+    });
+    servers.truncate(limits::DNS_SERVERS_PER_SUBNET);
+    servers
+}
+
+fn legal_routes(subnet: &intent::Subnet) -> Vec<(IpPrefix, Ipv4Addr)> {
+    let mut seen = BTreeSet::new();
+    let mut routes = subnet.host_routes.clone();
+    routes.retain(|(destination, next_hop)| {
+        let reached = next_hop.is_unspecified() || subnet.cidr.contains((*next_hop).into());
+        let ipv4 = subnet.cidr.address().is_ipv4() && destination.address().is_ipv4();
+        ipv4 && reached && seen.insert(*destination)
+    });
+    routes.truncate(limits::HOST_ROUTES_PER_SUBNET);
+    routes
 }
 
 fn set_of(rule: &Rule) -> Option<&anet_model::host_plan::AddressSetId> {

@@ -281,6 +281,40 @@ fn two_networks_of_one_segment_are_not_mixed() {
     assert!(planner.problems(&id("host0")).contains(&first));
 }
 
+/// The guests keep their addresses, whatever else the subnet says.
+#[test]
+fn a_bad_route_server_or_gateway_costs_only_itself() {
+    let mut subnet = subnet_of("net0", "10.0.0.0/24");
+    subnet.gateway_ip = Some(ip("127.0.0.1"));
+    subnet.dns_nameservers = vec![ip("127.0.0.1"), ip("10.0.0.2"), ip("10.0.0.2")];
+    let route = |destination: &str, next_hop: [u8; 4]| (destination.parse().expect("legal"), next_hop.into());
+    subnet.host_routes = vec![
+        route("10.1.0.0/16", [192, 168, 7, 7]),
+        route("10.1.0.0/16", [10, 0, 0, 9]),
+        route("10.1.0.0/16", [10, 0, 0, 8]),
+    ];
+    let planner = planner(vec![
+        put("a", port("net0", 1, "host0")),
+        IntentChange::Subnet(id("net0-v4"), Some(subnet)),
+    ]);
+    let zero = plan(&planner, "host0");
+    assert_eq!(zero.ports[&id("a")].addresses, [ip("10.0.0.1")]);
+    let planned = &zero.subnets[&id("net0-v4")];
+    assert_eq!(planned.gateway, None);
+    assert_eq!(planned.dns_servers, [ip("10.0.0.2")]);
+    assert_eq!(planned.host_routes, [route("10.1.0.0/16", [10, 0, 0, 9])]);
+    let problems = planner.problems(&id("host0"));
+    let found: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let expected = [
+        "subnet net0-v4: gateway 127.0.0.1 is left out: 127.0.0.1 is not a host's address inside 10.0.0.0/24; expected an address of the subnet",
+        "subnet net0-v4: name server 127.0.0.1 is left out: 127.0.0.1 is not a server's IPv4 address; expected unicast IPv4 addresses, as the subnet's prefix",
+        "subnet net0-v4: name server 10.0.0.2 is left out: 10.0.0.2 is listed twice; expected each entry once",
+        "subnet net0-v4: the route to 10.1.0.0/16 by 192.168.7.7 is left out: 192.168.7.7 is not inside 10.0.0.0/24; expected a next hop inside the subnet, or 0.0.0.0 for on-link",
+        "subnet net0-v4: the route to 10.1.0.0/16 by 10.0.0.8 is left out: 10.1.0.0/16 is listed twice; expected each entry once",
+    ];
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn a_network_that_is_down_takes_its_ports_down() {
     let mut planner = planner(vec![put("a", port("net0", 1, "host0"))]);

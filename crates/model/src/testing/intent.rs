@@ -4,7 +4,7 @@
 //! [`consistent_history`] consists of such changes that were admitted because the intent stayed [`consistent`] with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use anet_packet::addr::{Mac, Mtu, Vni};
 use proptest::collection::{btree_set, vec};
@@ -78,10 +78,11 @@ fn partly(intent: &Intent, change: IntentChange, one: u8) -> IntentChange {
         IntentChange::Subnet(id, Some(new)) => {
             let value = intent.subnets.get(&id).cloned();
             let value = value.map_or(new.clone(), |mut old| {
-                match one % 4 {
+                match one % 5 {
                     0 => old.network = new.network,
                     1 => old.cidr = new.cidr,
                     2 => old.gateway_ip = new.gateway_ip,
+                    3 => old.host_routes = new.host_routes,
                     _ => old.dns_nameservers = new.dns_nameservers,
                 }
                 old
@@ -505,12 +506,32 @@ fn subnet_range() -> impl Strategy<Value = &'static str> {
 
 fn subnet() -> impl Strategy<Value = Subnet> {
     let gateway = option::weighted(0.3, select(ips(&["10.0.0.254", "10.0.1.254", "fd00::fe"])));
-    let servers = vec(select(ips(&["10.0.0.2", "fd00::2"])), 0..2);
+    let servers = vec(
+        select(ips(&["10.0.0.2", "10.0.0.3", "fd00::2", "127.0.0.1"])),
+        0..3,
+    );
+    let routes = vec(
+        (
+            select(prefixes(&["10.9.0.0/16", "10.8.0.0/16", "fd09::/64"])),
+            next_hop(),
+        ),
+        0..3,
+    );
     let mode = option::weighted(0.7, Just(Ipv6Mode::DhcpV6Stateful));
     let network = id("net", 4);
-    (network, subnet_range(), gateway, servers, any::<bool>(), mode).prop_map(
-        |(network, cidr, gateway_ip, dns_nameservers, enable_dhcp, ipv6_address_mode): (
+    let parts = (
+        network,
+        subnet_range(),
+        gateway,
+        servers,
+        routes,
+        any::<bool>(),
+        mode,
+    );
+    parts.prop_map(
+        |(network, cidr, gateway_ip, dns_nameservers, host_routes, enable_dhcp, ipv6_address_mode): (
             Id<host_plan::Network>,
+            _,
             _,
             _,
             _,
@@ -519,11 +540,20 @@ fn subnet() -> impl Strategy<Value = Subnet> {
         )| Subnet {
             gateway_ip,
             dns_nameservers,
+            host_routes,
             enable_dhcp,
             ipv6_address_mode,
             ..subnet_of(network.as_str(), cidr)
         },
     )
+}
+
+fn next_hop() -> impl Strategy<Value = Ipv4Addr> {
+    prop_oneof![
+        2 => Just(Ipv4Addr::new(10, 0, 0, 1)),
+        1 => Just(Ipv4Addr::UNSPECIFIED),
+        1 => Just(Ipv4Addr::new(192, 168, 7, 7)),
+    ]
 }
 
 fn fixed_ips() -> impl Strategy<Value = Vec<FixedIp>> {

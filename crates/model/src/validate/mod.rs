@@ -4,6 +4,7 @@
 //! the later one in the order of [`Subject`]. So the first error of a plan is one and the same, whether the whole
 //! plan is looked at ([`HostPlan::validate`]) or only what a change touched ([`crate::state::PlanState::apply`]).
 
+mod alone;
 mod firewall;
 mod overlay;
 mod station;
@@ -19,6 +20,7 @@ use crate::host_plan::{
 };
 use crate::index::Index;
 
+pub use alone::{is_station_range, is_tunnel_between_hosts, subnet_alone, tunnel_alone};
 pub use station::is_host_name;
 
 /// What an error is about. The order is the order in which a plan is checked.

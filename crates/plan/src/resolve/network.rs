@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use anet_model::host_plan::{self, HostPlan, Ipv6Mode, NetworkId, SubnetId};
-use anet_model::{intent, limits};
+use anet_model::host_plan::{self, NetworkId, SubnetId};
+use anet_model::intent;
 use anet_packet::addr::IpPrefix;
 
 use crate::fabric::{Fabric, Key, Network};
 use crate::index::Claimant;
 use crate::problem::{Object, Problem};
-use crate::settings::Settings;
+use crate::subnet::planned;
 
 impl Fabric {
     pub(super) fn resolve_networks(&mut self) {
@@ -83,7 +83,7 @@ impl Fabric {
         }
     }
 
-    /// The subnets of a network that a plan may have together: those of lower ids first; and what is wrong with the others.
+    /// The subnets of a network that a plan may have together: those of lower ids first; and what is left out, of them or of others.
     pub(crate) fn subnets(
         &self,
         network: &NetworkId,
@@ -98,7 +98,8 @@ impl Fabric {
                 continue;
             };
             match self.subnet(facts, id, subnet, &admitted) {
-                Ok(subnet) => {
+                Ok((subnet, without)) => {
+                    problems.extend(without);
                     fitting += 1;
                     if fitting <= self.limits.subnets_per_network {
                         admitted.insert(id.clone(), subnet);
@@ -124,7 +125,7 @@ impl Fabric {
         id: &SubnetId,
         subnet: &intent::Subnet,
         earlier: &BTreeMap<SubnetId, host_plan::Subnet>,
-    ) -> Result<host_plan::Subnet, Problem> {
+    ) -> Result<(host_plan::Subnet, Vec<Problem>), Problem> {
         let object = || Object::Subnet(id.clone());
         let overlap = |a: IpPrefix, b: IpPrefix| a.contains(b.address()) || b.contains(a.address());
         let other = earlier
@@ -137,35 +138,6 @@ impl Fabric {
                 Object::Subnet(other.clone()),
             ));
         }
-        let planned = host_subnet(subnet, &self.settings);
-        let network = host_plan::Network {
-            vni: facts.vni,
-            mtu: facts.mtu,
-            endpoints: Vec::new(),
-        };
-        let alone = HostPlan {
-            networks: BTreeMap::from([(subnet.network.clone(), network)]),
-            subnets: BTreeMap::from([(id.clone(), planned.clone())]),
-            ..HostPlan::default()
-        };
-        match alone.validate() {
-            Ok(()) => Ok(planned),
-            Err(error) => Err(Problem::refused(object(), error)),
-        }
-    }
-}
-
-/// A subnet as hosts know it. An IPv6 subnet without a mode gives no addresses by DHCP, as in Neutron.
-fn host_subnet(subnet: &intent::Subnet, settings: &Settings) -> host_plan::Subnet {
-    let given = subnet.cidr.address().is_ipv4() || subnet.ipv6_address_mode.is_some();
-    host_plan::Subnet {
-        network: subnet.network.clone(),
-        prefix: subnet.cidr,
-        gateway: subnet.gateway_ip,
-        dhcp: subnet.enable_dhcp && given,
-        ipv6_mode: subnet.ipv6_address_mode.unwrap_or(Ipv6Mode::DhcpV6Stateful),
-        dns_servers: subnet.dns_nameservers.clone(),
-        host_routes: subnet.host_routes.clone(),
-        lease_s: settings.lease_s.max(limits::LEASE_SECONDS_MINIMUM),
+        planned(id, subnet, facts, &self.settings)
     }
 }

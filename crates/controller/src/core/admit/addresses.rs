@@ -1,16 +1,22 @@
 //! Which addresses a port gets.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use anet_api::ApiError;
 use anet_api::resource::FixedIpRequest;
 use anet_model::host_plan::{Family, NetworkId, SubnetId};
-use anet_model::intent::{FixedIp, Subnet};
+use anet_model::intent::{FixedIp, ForeignEndpointId, Subnet};
 
 use super::super::intervals::{address, number};
 use super::super::keys::Noun;
 use super::draft::Draft;
+use super::foreign_endpoint::station_addresses;
+use super::legal;
 use super::subnet::usable;
+
+/// The addresses of a network's foreign stations, and whose they are.
+type Foreign = BTreeMap<IpAddr, ForeignEndpointId>;
 
 /// The addresses of a port: those that were asked for, or, where nothing was said, one of each family that the network has
 /// subnets of. `own` are those that the port has now, and that the draft has given up.
@@ -21,9 +27,10 @@ pub fn resolve(
     own: &[FixedIp],
 ) -> Result<Vec<FixedIp>, ApiError> {
     let mut chosen = Vec::new();
+    let foreign = station_addresses(draft.mirror(), network, None);
     let Some(asked) = asked else {
         for family in [Family::Ipv4, Family::Ipv6] {
-            chosen.extend(any_of_family(draft, network, family)?);
+            chosen.extend(any_of_family(draft, network, family, &foreign)?);
         }
         return Ok(chosen);
     };
@@ -31,12 +38,12 @@ pub fn resolve(
     let (certain, open): (Vec<_>, Vec<_>) = asked.into_iter().partition(|one| one.ip_address.is_some());
     for request in certain.into_iter().chain(open) {
         let one = match (request.subnet_id, request.ip_address) {
-            (Some(subnet), Some(ip)) => certain_of_subnet(draft, network, subnet, ip)?,
+            (Some(subnet), Some(ip)) => certain_of_subnet(draft, network, subnet, ip, &foreign)?,
             (None, Some(ip)) => {
                 let subnet = subnet_around(draft, network, ip)?;
-                certain_of_subnet(draft, network, subnet, ip)?
+                certain_of_subnet(draft, network, subnet, ip, &foreign)?
             }
-            (Some(subnet), None) => any_of_subnet(draft, network, subnet, own, &chosen)?,
+            (Some(subnet), None) => any_of_subnet(draft, network, subnet, own, &chosen, &foreign)?,
             (None, None) => {
                 return Err(ApiError::invalid(
                     "fixed_ips",
@@ -82,6 +89,7 @@ fn certain_of_subnet(
     network: &NetworkId,
     id: SubnetId,
     ip: IpAddr,
+    foreign: &Foreign,
 ) -> Result<FixedIp, ApiError> {
     let subnet = subnet_of(draft, network, &id)?;
     let (first, last) = usable(subnet.cidr);
@@ -92,8 +100,9 @@ fn certain_of_subnet(
         );
         return Err(ApiError::new(400, "InvalidIpForSubnet", text));
     }
+    legal::check_station_address("fixed_ips", ip)?;
     let taken = draft.mirror().index().has_address(&id, ip) && !draft.gives_up_address(&id, ip);
-    if taken || draft.takes_address(&id, ip) {
+    if taken || foreign.contains_key(&ip) || draft.takes_address(&id, ip) {
         return Err(ApiError::address_in_use(network.as_str(), ip));
     }
     Ok(FixedIp {
@@ -108,6 +117,7 @@ fn any_of_subnet(
     id: SubnetId,
     own: &[FixedIp],
     chosen: &[FixedIp],
+    foreign: &Foreign,
 ) -> Result<FixedIp, ApiError> {
     let subnet = subnet_of(draft, network, &id)?;
     let kept = own
@@ -116,7 +126,7 @@ fn any_of_subnet(
     if let Some(kept) = kept {
         return Ok(kept.clone());
     }
-    let free = lowest_free(draft, &id, subnet, chosen);
+    let free = lowest_free(draft, &id, subnet, chosen, foreign);
     let address = free.ok_or_else(|| ApiError::no_more_addresses(network.as_str()))?;
     Ok(FixedIp { subnet: id, address })
 }
@@ -126,6 +136,7 @@ fn any_of_family(
     draft: &mut Draft<'_>,
     network: &NetworkId,
     family: Family,
+    foreign: &Foreign,
 ) -> Result<Option<FixedIp>, ApiError> {
     let mirror = draft.mirror();
     let mut full = false;
@@ -134,7 +145,7 @@ fn any_of_family(
         let Some(subnet) = subnet.filter(|subnet| Family::of(subnet.cidr.address()) == family) else {
             continue;
         };
-        if let Some(address) = lowest_free(draft, id, subnet, &[]) {
+        if let Some(address) = lowest_free(draft, id, subnet, &[], foreign) {
             return Ok(Some(FixedIp {
                 subnet: id.clone(),
                 address,
@@ -149,14 +160,20 @@ fn any_of_family(
     }
 }
 
-fn lowest_free(draft: &Draft<'_>, id: &SubnetId, subnet: &Subnet, chosen: &[FixedIp]) -> Option<IpAddr> {
+fn lowest_free(
+    draft: &Draft<'_>,
+    id: &SubnetId,
+    subnet: &Subnet,
+    chosen: &[FixedIp],
+    foreign: &Foreign,
+) -> Option<IpAddr> {
     let like = subnet.cidr.address();
     let used = draft.mirror().index().addresses.get(id);
     let taken = |ip| {
         let mine = chosen
             .iter()
             .any(|fixed| fixed.subnet == *id && fixed.address == ip);
-        mine || draft.takes_address(id, ip)
+        mine || foreign.contains_key(&ip) || draft.takes_address(id, ip)
     };
     subnet.allocation_pools.iter().find_map(|(first, last)| {
         let (mut from, last) = (number(*first), number(*last));

@@ -10,7 +10,7 @@ use anet_model::intent::{Host, HostId};
 use super::super::keys::{self, Noun};
 use super::super::mirror::Mirror;
 use super::draft::Draft;
-use super::{Answer, Asked, Caller, Draw, Proposal, id_of, refuse_if_used, users};
+use super::{Answer, Asked, Caller, Draw, Proposal, foreign_endpoint, id_of, legal, refuse_if_used, users};
 
 /// Admits a request. `observed` says how a host is, for the answer.
 pub fn admit(
@@ -66,6 +66,9 @@ fn update(
     host.tunnel_port = request.tunnel_port.unwrap_or(host.tunnel_port);
     host.tunnel_address = request.tunnel_address.unwrap_or(host.tunnel_address);
     move_address(draft, id, old.tunnel_address, host.tunnel_address)?;
+    if let Some(address) = host.tunnel_address {
+        legal::check_tunnel_port("tunnel_port", address, host.tunnel_port)?;
+    }
     draft.put(Noun::Host, id, &host)?;
     Ok(host)
 }
@@ -84,6 +87,14 @@ pub fn move_address(
         draft.give_up(keys::host_address(old));
     }
     if let Some(new) = new {
+        legal::check_tunnel_address("tunnel_address", new)?;
+        if let Some(other) = foreign_endpoint::at(draft.mirror(), new).next() {
+            let text = format!(
+                "Tunnel address {new} is that of foreign endpoint {}: give the host an address of its own.",
+                other.0
+            );
+            return Err(ApiError::conflict("TunnelAddressInUse", text));
+        }
         let mut hosts = draft.mirror().intent().hosts.iter();
         if let Some((other, _)) = hosts.find(|(other, host)| *other != id && host.tunnel_address == Some(new))
         {

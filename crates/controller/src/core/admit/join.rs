@@ -12,10 +12,12 @@ use super::super::mirror::Mirror;
 use super::super::record;
 use super::draft::Draft;
 use super::host::move_address;
-use super::{Answer, Draw, Proposal};
+use super::{Answer, Draw, Proposal, legal};
 
 /// UDP port of VXLAN (RFC 7348).
 const VXLAN_PORT: u16 = 4_789;
+/// How the ids begin by which hosts know foreign endpoints.
+const FOREIGN: &str = "foreign:";
 /// The longest time a token may be good for.
 pub const TOKEN_SECONDS_MAXIMUM: u64 = 30 * 86_400;
 /// How long it is good for if nobody says otherwise.
@@ -129,7 +131,17 @@ pub fn admit(
         );
         return Err(ApiError::conflict("HostExists", text));
     }
+    if joining.host.as_str().starts_with(FOREIGN) {
+        let text = format!(
+            "{} begins with `{FOREIGN}`, as hosts know foreign endpoints, expected another name",
+            joining.host
+        );
+        return Err(ApiError::invalid("host", text));
+    }
     let host = new_host(joining, old, draw);
+    if let Some(address) = host.tunnel_address {
+        legal::check_tunnel_port("tunnel_port", address, host.tunnel_port)?;
+    }
     move_address(
         &mut draft,
         &joining.host,

@@ -10,6 +10,7 @@ pub mod foreign_endpoint;
 pub mod host;
 pub mod idempotency;
 pub mod join;
+mod legal;
 pub mod network;
 pub mod port;
 pub mod project;

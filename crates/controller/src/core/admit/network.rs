@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::super::keys::{self, Noun};
 use super::super::mirror::Mirror;
 use super::draft::Draft;
-use super::{Answer, Asked, Caller, Draw, Proposal, id_of, read_project, refuse_if_used, users};
+use super::{Answer, Asked, Caller, Draw, Proposal, id_of, legal, read_project, refuse_if_used, users};
 
 /// How often a random segment is tried before the lowest free one is taken.
 const ATTEMPTS: usize = 8;
@@ -41,7 +41,12 @@ pub fn admit(
             let (id, mut network) = find(mirror, caller, &id)?;
             draw.touch(&mut network.common, request.name, request.description);
             network.admin_state_up = request.admin_state_up.unwrap_or(network.admin_state_up);
-            network.mtu = request.mtu.unwrap_or(network.mtu);
+            if let Some(mtu) = request.mtu {
+                network.mtu = mtu;
+                let subnets = mirror.index().network_subnets.of(&id);
+                let subnets = subnets.filter_map(|id| Some((id, mirror.intent().subnets.get(id)?)));
+                legal::check_mtu(&network, subnets)?;
+            }
             draft.put(Noun::Network, &id, &network)?;
             draft.finish(Answer::shown(
                 Resource::Network,

@@ -210,6 +210,7 @@ fn check(draft: &mut Draft<'_>, caller: &Caller, port: &Port) -> Result<(), ApiE
         );
         return Err(ApiError::conflict("OverQuota", text));
     }
+    security_group::check_sets(mirror, &port.security_groups, &[])?;
     match &port.host {
         Some(host) => check_host(mirror, host),
         None => Ok(()),

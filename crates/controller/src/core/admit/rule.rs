@@ -1,6 +1,7 @@
 //! Rules of security groups. They are made and deleted, never changed; each of both counts as a change of the group, so that two
 //! at once are held against each other.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use anet_api::resource::{Requests, SecurityGroupRuleCreate, security_group_rule_to_json};
@@ -91,6 +92,7 @@ fn create(
     };
     refuse_repeat(mirror, &rule, made)?;
     check_room(mirror, &group_id, made)?;
+    check_sets(mirror, &rule, made)?;
     let id: RuleId = draw.id();
     draft.put_rule(&group_id, &id, &rule)?;
     if let Remote::Group(remote) = &rule.remote
@@ -166,6 +168,20 @@ fn check_room(mirror: &Mirror, group: &SecurityGroupId, made: &[SecurityGroupRul
             Err(ApiError::conflict("OverQuota", text))
         }
     }
+}
+
+/// Refuses a remote group that would be one too many for one of the group's ports. Ports of the same groups are looked at once.
+fn check_sets(mirror: &Mirror, rule: &SecurityGroupRule, made: &[SecurityGroupRule]) -> Result<(), ApiError> {
+    if !matches!(rule.remote, Remote::Group(_)) {
+        return Ok(());
+    }
+    let more: Vec<&SecurityGroupRule> = made.iter().chain([rule]).collect();
+    let ports = mirror.index().group_ports.of(&rule.security_group);
+    let ports = ports.filter_map(|port| mirror.intent().ports.get(port));
+    let policies: BTreeSet<_> = ports.map(|port| &port.security_groups).collect();
+    policies
+        .into_iter()
+        .try_for_each(|groups| security_group::check_sets(mirror, groups, &more))
 }
 
 fn delete(

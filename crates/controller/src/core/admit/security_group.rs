@@ -8,6 +8,7 @@ use anet_api::resource::{
 use anet_api::{ApiError, Resource};
 use anet_model::host_plan::{Direction, Family, Protocol, RuleId, SecurityGroupId};
 use anet_model::intent::{ProjectId, Remote, SecurityGroup, SecurityGroupRule};
+use anet_model::limits;
 use serde_json::{Map, Value};
 
 use super::super::keys::{self, Noun};
@@ -80,6 +81,37 @@ pub fn find(
         Some(group) if caller.sees(&group.project) => Ok((id, group.clone())),
         _ => Err(ApiError::not_found(Resource::SecurityGroup, id.as_str())),
     }
+}
+
+/// Refuses groups of a port whose rules would name more different remote groups than those of one port may; `more` are rules that
+/// are about to be made.
+pub fn check_sets(
+    mirror: &Mirror,
+    groups: &BTreeSet<SecurityGroupId>,
+    more: &[&SecurityGroupRule],
+) -> Result<(), ApiError> {
+    let rules = groups
+        .iter()
+        .flat_map(|group| mirror.index().group_rules.of(group));
+    let rules = rules.filter_map(|rule| mirror.intent().rules.get(rule));
+    let more = more
+        .iter()
+        .copied()
+        .filter(|rule| groups.contains(&rule.security_group));
+    let remotes = rules.chain(more).filter_map(|rule| match &rule.remote {
+        Remote::Group(remote) => Some(remote),
+        _ => None,
+    });
+    let sets: BTreeSet<&SecurityGroupId> = remotes.collect();
+    if sets.len() <= limits::ADDRESS_SETS_PER_PORT {
+        return Ok(());
+    }
+    let text = format!(
+        "Quota exceeded: the rules of all security groups of a port may name {} different remote groups together: name fewer as \
+         remote_group_id, or give the port fewer security_groups.",
+        limits::ADDRESS_SETS_PER_PORT
+    );
+    Err(ApiError::conflict("OverQuota", text))
 }
 
 /// A group as clients see it.

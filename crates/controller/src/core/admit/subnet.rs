@@ -13,7 +13,7 @@ use super::super::intervals::{address, number};
 use super::super::keys::{self, Noun};
 use super::super::mirror::Mirror;
 use super::draft::Draft;
-use super::{Answer, Asked, Caller, Draw, Proposal, id_of, network, refuse_if_used, users};
+use super::{Answer, Asked, Caller, Draw, Proposal, id_of, legal, network, refuse_if_used, users};
 
 /// First and last address of each pool.
 type Pools = Vec<(IpAddr, IpAddr)>;
@@ -50,6 +50,10 @@ pub fn admit(
         Asked::Update(id, request) => {
             let (id, subnet) = find(mirror, caller, &id)?;
             let subnet = update(subnet, request, draw)?;
+            if let Some(network) = mirror.intent().networks.get(&subnet.network) {
+                draft.read(Noun::Network, &subnet.network);
+                legal::check_subnet(&id, &subnet, network)?;
+            }
             draft.put(Noun::Subnet, &id, &subnet)?;
             draft.finish(Answer::shown(
                 Resource::Subnet,
@@ -98,6 +102,7 @@ fn create(
             "a subnet belongs to its network's project: leave project_id out",
         ));
     }
+    legal::check_range(request.cidr)?;
     check_room(mirror, &network_id, request.cidr, made)?;
     let gateway_ip = request
         .gateway_ip
@@ -110,7 +115,7 @@ fn create(
     let id: SubnetId = draw.id();
     let subnet = Subnet {
         common: draw.common(request.name, request.description),
-        project: network.project,
+        project: network.project.clone(),
         network: network_id,
         cidr: request.cidr,
         gateway_ip,
@@ -120,6 +125,7 @@ fn create(
         enable_dhcp: request.enable_dhcp,
         ipv6_address_mode: request.ipv6_address_mode,
     };
+    legal::check_subnet(&id, &subnet, &network)?;
     draft.put(Noun::Subnet, &id, &subnet)?;
     draft.refer(keys::reference(Noun::Network, &subnet.network, Noun::Subnet, &id));
     touch_network(draft, &subnet.network, draw)?;

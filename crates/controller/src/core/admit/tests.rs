@@ -1,5 +1,7 @@
 //! Admission against a store in memory: what is granted, what is refused and how, and who wins a race.
 
+mod legal;
+
 use std::collections::BTreeSet;
 
 use anet_api::resource::{
