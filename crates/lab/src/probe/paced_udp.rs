@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::{LabError, Namespace, wait_for};
 
-/// How long packets on their way are waited for at the end.
-const STRAGGLERS: Duration = Duration::from_millis(200);
+/// How long the last packet is waited for at the end: on a busy machine it can be on its way for some time.
+const STRAGGLERS: Duration = Duration::from_secs(1);
 /// How long the receiver listens in one go, as far as the kernel's clock is that fine.
 const LISTEN: Duration = Duration::from_millis(20);
 /// The longest that listening in one go can take while the receiver gets its share of a processor.
@@ -53,6 +53,8 @@ struct Shared {
     stop_sending: AtomicBool,
     stop_receiving: AtomicBool,
     received: AtomicU64,
+    /// The number behind the newest one that arrived.
+    next: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -120,26 +122,32 @@ impl PacedUdp {
         (self.received() > 0).then_some(())
     }
 
-    /// Stops sending, waits for stragglers, and says what became of the stream.
+    /// Stops sending, waits for the last packet, and says what became of the stream.
     pub fn finish(mut self) -> Paced {
-        self.stop()
-    }
-
-    fn stop(&mut self) -> Paced {
-        let (Some(sender), Some(receiver)) = (self.sender.take(), self.receiver.take()) else {
-            return Paced::default();
-        };
-        self.shared.stop_sending.store(true, Ordering::Relaxed);
-        let sent = sender.join().unwrap_or(0);
-        thread::sleep(STRAGGLERS);
-        self.shared.stop_receiving.store(true, Ordering::Relaxed);
-        let seen = receiver.join().unwrap_or_default();
-        let sent = sent.saturating_sub(seen.first);
+        let sent = self.stop_sending();
+        let begun = Instant::now();
+        while self.shared.next.load(Ordering::Relaxed) < sent && begun.elapsed() < STRAGGLERS {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let seen = self.stop_receiving();
         Paced {
-            sent,
+            sent: sent.saturating_sub(seen.first),
             received: seen.received + self.without_room(),
             longest_gap: seen.longest_gap,
         }
+    }
+
+    /// How many were sent.
+    fn stop_sending(&mut self) -> u64 {
+        self.shared.stop_sending.store(true, Ordering::Relaxed);
+        let sent = self.sender.take().map(JoinHandle::join);
+        sent.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn stop_receiving(&mut self) -> Seen {
+        self.shared.stop_receiving.store(true, Ordering::Relaxed);
+        let seen = self.receiver.take().map(JoinHandle::join);
+        seen.and_then(Result::ok).unwrap_or_default()
     }
 }
 
@@ -174,7 +182,8 @@ fn drops(table: &str, inode: u64) -> Option<u64> {
 
 impl Drop for PacedUdp {
     fn drop(&mut self) {
-        self.stop();
+        self.stop_sending();
+        self.stop_receiving();
     }
 }
 
@@ -224,6 +233,7 @@ fn receive(socket: &UdpSocket, shared: &Shared) -> Seen {
         silence = Duration::ZERO;
         seen.received += 1;
         shared.received.fetch_add(1, Ordering::Relaxed);
+        shared.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
     }
 }
 
