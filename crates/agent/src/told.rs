@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn what_every_attempt_says_is_said_once() {
         let mut told = Told::default();
-        let mut said = Vec::new();
+        let mut said: Vec<&str> = Vec::new();
         let mut attempt = |told: &mut Told, lines: &[&'static str]| {
             told.attempt();
             said.extend(lines.iter().filter(|line| told.is_news(line)));

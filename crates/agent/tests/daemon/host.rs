@@ -115,6 +115,7 @@ impl Controller {
     }
 
     /// Sends the agent away at its next hello, and waits until it has gone.
+    #[allow(dead_code, reason = "not each test sends it away")]
     pub fn send_away(&mut self, reason: &str) {
         let server = &mut self.server;
         let farewell = ControllerMessage::Farewell {
