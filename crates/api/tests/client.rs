@@ -78,6 +78,25 @@ fn a_connection_that_was_closed_is_opened_again() {
     }
 }
 
+/// What it deleted the first time is not what it does not find the second time.
+#[test]
+fn a_delete_whose_answer_is_lost_is_the_same_request() {
+    let gone = "HTTP/1.1 204 No Content\r\n\r\n".to_string();
+    let (client, seen) = server(vec![String::new(), gone]);
+    client.delete(Resource::Network, "n").unwrap();
+    let (first, second) = (seen.recv().unwrap(), seen.recv().unwrap());
+    assert!(first.starts_with("DELETE /v2.0/networks/n HTTP/1.1"), "{first}");
+    assert_eq!(key(&first), key(&second));
+}
+
+fn key(request: &str) -> String {
+    let lower = request.to_lowercase();
+    let line = lower
+        .lines()
+        .find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_string));
+    line.expect("an idempotency key")
+}
+
 /// The answer is lost: the request is sent again, and says that it is the same.
 #[test]
 fn a_post_whose_answer_is_lost_is_the_same_request() {
@@ -85,13 +104,6 @@ fn a_post_whose_answer_is_lost_is_the_same_request() {
     let made = client.create(Resource::Network, Object::new()).unwrap();
     assert_eq!(made["id"], "n");
     let (first, second) = (seen.recv().unwrap(), seen.recv().unwrap());
-    let key = |request: &str| {
-        let lower = request.to_lowercase();
-        let line = lower
-            .lines()
-            .find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_string));
-        line.unwrap()
-    };
     assert_eq!(key(&first), key(&second));
     assert_eq!(key(&first).len(), 32);
     assert!(first.ends_with(r#"{"network":{}}"#), "{first}");

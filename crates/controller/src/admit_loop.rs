@@ -1,6 +1,7 @@
 //! From a request to a committed change: admitted on the mirror, compared and committed by the store, seen by the mirror again.
 //!
-//! The one way by which anything is written. An answer is given when the change is durable, and when reads see it.
+//! The one way by which anything is written. An answer is given when the change is durable, and no read behind it is answered without
+//! it. What may have been written is never answered as if it had not been.
 
 use std::time::{Duration, Instant};
 
@@ -53,7 +54,8 @@ impl Shared {
             }
             match self.commit(&proposal).await? {
                 Committed::Yes(revision) => {
-                    self.reach(revision).await?;
+                    // It is done, whatever becomes of the mirror: reads and the next write wait for it by themselves.
+                    let _ = self.reach(revision).await;
                     return Ok(proposal.answer);
                 }
                 Committed::Lost => {
@@ -113,15 +115,23 @@ impl Shared {
         for send in 0..SENDS {
             match self.store.transact(proposal.transaction.clone()).await {
                 Ok(answer) if answer.succeeded() => return Ok(Committed::Yes(answer.revision)),
-                Ok(answer) if unknown.is_some() && self.holds(proposal.witness.as_ref()).await? => {
-                    return Ok(Committed::Yes(answer.revision));
+                Ok(answer) => {
+                    let done = match &unknown {
+                        Some(unknown) => self.holds(proposal.witness.as_ref(), unknown).await?,
+                        None => false,
+                    };
+                    return Ok(match done {
+                        true => Committed::Yes(answer.revision),
+                        false => Committed::Lost,
+                    });
                 }
-                Ok(_) => return Ok(Committed::Lost),
                 Err(error @ (StoreError::OutcomeUnknown { .. } | StoreError::Unavailable { .. })) => {
                     if error.may_have_committed() || unknown.is_none() {
                         unknown = Some(error);
                     }
                 }
+                // What came before may be in the store.
+                Err(_) if unknown.as_ref().is_some_and(StoreError::may_have_committed) => break,
                 Err(StoreError::NoLease(_)) => {
                     *self.lease.lock().await = None;
                     return Ok(Committed::Lost);
@@ -136,17 +146,14 @@ impl Shared {
         ))
     }
 
-    async fn holds(&self, witness: Option<&Witness>) -> Result<bool, ApiError> {
+    /// Whether a transaction is in the store, of which `unknown` is all that was heard.
+    async fn holds(&self, witness: Option<&Witness>, unknown: &StoreError) -> Result<bool, ApiError> {
         let (key, expected) = match witness {
             Some(Witness::Put(key, value)) => (key, Some(value)),
             Some(Witness::Deleted(key)) => (key, None),
             None => return Ok(false),
         };
-        let found = self
-            .store
-            .get(key.clone())
-            .await
-            .map_err(|error| of_store(&error))?;
+        let found = self.store.get(key.clone()).await.map_err(|_| of_store(unknown))?;
         Ok(found.as_ref().map(|found| &found.value) == expected)
     }
 

@@ -183,6 +183,54 @@ fn a_store_that_does_not_answer_is_a_503_and_nothing_is_half_done() {
     });
 }
 
+/// A controller on the same store whose mirror never hears of anything.
+async fn deaf(folder: &Folder, truth: &ModelStore) -> Arc<Shared> {
+    let tokens = folder.0.join("tokens.json");
+    std::fs::write(&tokens, "{}").unwrap();
+    let (deaf, _effects) = Shared::new(
+        Arc::new(truth.client()),
+        Configuration::new(folder.0.clone(), Options::default()).unwrap(),
+        Tokens::open(&tokens).unwrap(),
+        Authority::generate("faults", SystemTime::now()).unwrap(),
+    );
+    follow::load(&deaf).await.unwrap();
+    deaf
+}
+
+/// "Try again" would make a second one.
+#[test]
+fn what_is_written_is_answered_as_done_though_the_mirror_does_not_keep_up() {
+    run("deaf", async |shared, _, truth| {
+        let folder = Folder::new("deaf-second");
+        let deaf = deaf(&folder, &truth).await;
+        assert_eq!(make_network(&deaf, None).await.unwrap().status, 201);
+        shared.catch_up().await.unwrap();
+        assert_eq!(networks(&shared), 1);
+        assert_eq!(
+            deaf.catch_up().await.unwrap_err().status,
+            503,
+            "and no read is answered without it"
+        );
+    });
+}
+
+#[test]
+fn what_may_be_written_is_not_answered_as_if_it_were_not() {
+    run("unknown", async |shared, script, _| {
+        script.transaction(TransactionFault::LostAfter);
+        script.read(ReadFault::Refused);
+        let error = make_network(&shared, None).await.unwrap_err();
+        assert_eq!(error.status, 503);
+        assert!(
+            error.message.contains("unknown whether the change was made"),
+            "{}",
+            error.message
+        );
+        shared.catch_up().await.unwrap();
+        assert_eq!(networks(&shared), 1);
+    });
+}
+
 #[test]
 fn two_controllers_on_one_store_decide_one_after_the_other() {
     run("two", async |shared, _, truth| {

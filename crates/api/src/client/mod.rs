@@ -22,7 +22,7 @@ pub use error::{ClientError, Refusal};
 
 /// Header with the token.
 pub const TOKEN_HEADER: &str = "X-Auth-Token";
-/// Header with which a POST that is sent again is known as the same one.
+/// Header with which a POST or DELETE that is sent again is known as the same one.
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";
 /// How long a connection may take to come up, and a whole request.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -164,10 +164,9 @@ impl Client {
     /// Sends a request. What can be sent twice without harm is sent again, once, where the connection broke: a connection that was
     /// kept may have been closed at the other end.
     fn send(&self, method: &str, path: &str, body: Vec<u8>) -> Result<Response<Body>, ClientError> {
-        let key = if method == "POST" {
-            idempotency_key()
-        } else {
-            String::new()
+        let key = match method {
+            "POST" | "DELETE" => idempotency_key(),
+            _ => String::new(),
         };
         let attempt = || -> Result<Response<Body>, ureq::Error> {
             let mut request = Request::builder()
