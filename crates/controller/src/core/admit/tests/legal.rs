@@ -421,6 +421,43 @@ fn what_no_host_could_be_told_is_refused_by_name() {
 }
 
 #[test]
+fn a_tunnel_ends_where_other_hosts_can_send_to() {
+    let mut world = World::new();
+    world.host("h1", Some("192.0.2.1"));
+    for address in [
+        "0.0.0.0",
+        "224.0.0.1",
+        "fe80::1",
+        "::ffff:1.2.3.4",
+        "127.0.0.1",
+        "::1",
+        "255.255.255.255",
+    ] {
+        let joined = world.join_anew(0, Some(address));
+        refused(
+            joined.map(Some),
+            &["Invalid input for tunnel_address.", address, "expected"],
+        );
+        let set = HostUpdate {
+            tunnel_address: Some(Some(address.parse().unwrap())),
+            ..HostUpdate::default()
+        };
+        refused(world.set_host("h1", set).map(Some), &["tunnel_address", address]);
+    }
+    world.join_anew(0, Some("2001:db8::3")).unwrap();
+    let foreign = |ip: &str| Wish::Foreign(0, json!({"ip_address": ip}));
+    world.network();
+    world.grant(foreign("192.0.2.50")).unwrap();
+    let set = HostUpdate {
+        tunnel_address: Some(Some("192.0.2.50".parse().unwrap())),
+        ..HostUpdate::default()
+    };
+    assert_eq!(world.set_host("h1", set).unwrap_err().kind, "TunnelAddressInUse");
+    let joined = world.join_anew(1, Some("192.0.2.60"));
+    refused(joined.map(Some), &["Invalid input for host.", "`foreign:`"]);
+}
+
+#[test]
 fn an_address_belongs_to_a_port_or_to_a_station() {
     let mut world = World::new();
     let network = world.network();
