@@ -66,6 +66,35 @@ fn objects_are_made_read_changed_and_deleted() {
 }
 
 #[test]
+fn ids_in_paths_may_be_encoded() {
+    let controller = Controller::start("encoded");
+    let client = controller.client();
+    let made = client.post("/v2.0/projects", json!({"project": {"id": "a:b_c.d-e"}}));
+    assert_eq!(made.status, 201, "{made:?}");
+    for id in ["a:b_c.d-e", "a%3Ab_c.d-e", "a%3ab%5Fc%2Ed%2De"] {
+        assert_eq!(client.get(&format!("/v2.0/projects/{id}")).status, 200, "{id}");
+    }
+    let file = std::path::Path::new(&controller.data()).join("client.json");
+    let configuration = anet_api::client::Configuration::read(&file).unwrap();
+    let library = anet_api::client::Client::new(&configuration).unwrap();
+    library.show(anet_api::Resource::Project, "a:b_c.d-e").unwrap();
+    for (path, status) in [
+        ("a+b", 404),
+        ("a%2Fb", 404),
+        ("a%", 400),
+        ("a%zz", 400),
+        ("%ff", 400),
+    ] {
+        assert_eq!(
+            client.get(&format!("/v2.0/projects/{path}")).status,
+            status,
+            "{path}"
+        );
+    }
+    library.delete(anet_api::Resource::Project, "a:b_c.d-e").unwrap();
+}
+
+#[test]
 fn the_clients_own_library_finds_and_uses_it() {
     let controller = Controller::start("library");
     let file = std::path::Path::new(&controller.data()).join("client.json");
@@ -154,6 +183,19 @@ fn an_idempotency_key_makes_one_object() {
             .len(),
         2
     );
+}
+
+#[test]
+fn a_delete_that_is_sent_again_is_answered_as_done() {
+    let controller = Controller::start("delete-again");
+    let client = controller.client();
+    let path = format!("/v2.0/networks/{}", network(&client, "a"));
+    let delete = |key| {
+        client
+            .ask("DELETE", &path, &[("Idempotency-Key", key)], "")
+            .status
+    };
+    assert_eq!((delete("k1"), delete("k1"), delete("k2")), (204, 204, 404));
 }
 
 #[test]

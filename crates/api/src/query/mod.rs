@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{ApiError, excerpt};
 use crate::resource::{Attribute, Resource, Role};
 use matching::Filter;
-pub use parameters::encode;
+pub use parameters::{decode_part, encode};
 
 /// An object as clients see it.
 pub type Object = Map<String, Value>;

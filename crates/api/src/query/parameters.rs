@@ -24,24 +24,29 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, ApiError> {
 }
 
 fn decode(text: &str) -> Result<String, ApiError> {
-    let wrong = || ApiError::bad_request("The query string is not percent-encoded UTF-8.");
+    decoded(text, true).ok_or_else(|| ApiError::bad_request("The query string is not percent-encoded UTF-8."))
+}
+
+/// A part of a path, decoded: there, `+` is a plus.
+pub fn decode_part(text: &str) -> Result<String, ApiError> {
+    decoded(text, false).ok_or_else(|| ApiError::bad_request("The path is not percent-encoded UTF-8."))
+}
+
+fn decoded(text: &str, plus_is_space: bool) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
-            b'+' => b' ',
+            b'+' if plus_is_space => b' ',
             b'%' => {
                 let digits = [bytes.next(), bytes.next()];
-                let [Some(high), Some(low)] = digits.map(|d| d.and_then(|d| char::from(d).to_digit(16)))
-                else {
-                    return Err(wrong());
-                };
-                (high << 4 | low) as u8
+                let [high, low] = digits.map(|d| d.and_then(|d| char::from(d).to_digit(16)));
+                (high? << 4 | low?) as u8
             }
             other => other,
         });
     }
-    String::from_utf8(decoded).map_err(|_| wrong())
+    String::from_utf8(decoded).ok()
 }
 
 /// A text as a part of a query string.

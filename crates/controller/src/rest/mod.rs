@@ -83,8 +83,8 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Outcome {
     let path: Vec<String> = text
         .split('/')
         .filter(|part| !part.is_empty())
-        .map(str::to_owned)
-        .collect();
+        .map(anet_api::query::decode_part)
+        .collect::<Result<_, _>>()?;
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
     let base = format!("{}{}", shared.configuration.url(), text.trim_end_matches('/'));
     if let Some(document) = versions::document(shared, &parts) {
