@@ -61,6 +61,10 @@ pub(super) fn set(session: &mut Session<'_>, noun: &Noun, matches: &ArgMatches) 
         let Some(flag) = flag::of(attribute) else {
             continue;
         };
+        if attribute.name == "gateway_ip" && texts(matches, attribute.name).last() == Some(&"auto") {
+            let text = "--gateway: auto is for a new subnet: give an address, or none";
+            return Err(CliError::Usage(text.to_string()));
+        }
         let new = said(session, attribute, flag, matches, &scope)?;
         let clear = clearing(flag, matches) && !flag::is_switch(attribute);
         let value = match (new, clear) {
