@@ -11,10 +11,16 @@ pub(crate) fn command() -> Command {
     Command::new("token")
         .about("Make a token with which one host can join, once: `anet-agent join TOKEN` on the host")
         .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .conflicts_with("host")
+                .help("The only name that a host may join as with it"),
+        )
+        .arg(
             Arg::new("host")
                 .long("host")
                 .value_name("NAME")
-                .help("The only name that a host may join as with it"),
+                .help("The same, as a flag"),
         )
         .arg(
             Arg::new("valid-for")
@@ -26,8 +32,12 @@ pub(crate) fn command() -> Command {
 }
 
 pub(crate) fn run(session: &mut Session<'_>, matches: &ArgMatches) -> Result<u8, CliError> {
+    let named = ["name", "host"].map(|argument| text(matches, argument));
     let request = HostTokenRequest {
-        host: Some(text(matches, "host").to_string()).filter(|name| !name.is_empty()),
+        host: named
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .map(str::to_string),
         valid_for_s: matches.get_one("valid-for").copied(),
     };
     let token: HostToken = session.client.post(TOKENS_PATH, &request)?;

@@ -148,6 +148,20 @@ fn lists_grow_unless_they_are_cleared() {
     );
 }
 
+/// What was chosen when the subnet was made is not known any more: nothing is answered as done that is not.
+#[test]
+fn a_gateway_is_chosen_only_for_a_new_subnet() {
+    let fake = fabric("gateway");
+    fake.ok("subnet create red4 --network blue --subnet-range 10.1.0.0/24 --gateway auto");
+    assert!(fake.last("POST")["subnet"].get("gateway_ip").is_none());
+    let (status, error) = fake.fails("subnet set blue4 --gateway auto");
+    assert_eq!(status, 2, "{error}");
+    assert!(
+        error.contains("--gateway: auto is for a new subnet: give an address, or none"),
+        "{error}"
+    );
+}
+
 #[test]
 fn foreign_endpoints_have_stations() {
     let fake = fabric("foreign");
@@ -351,4 +365,11 @@ fn a_token_stands_alone() {
     answer(&fake, "POST /anet/v1/host-tokens", token);
     assert_eq!(fake.ok("host token --host h1 --valid-for 60"), "anet1.abc\n");
     assert_eq!(fake.last("POST"), json!({"host": "h1", "valid_for_s": 60}));
+    // As the controller's refusal of a second joining says it.
+    assert_eq!(fake.ok("host token host-1"), "anet1.abc\n");
+    assert_eq!(fake.last("POST"), json!({"host": "host-1", "valid_for_s": null}));
+    fake.ok("host token");
+    assert_eq!(fake.last("POST"), json!({"host": null, "valid_for_s": null}));
+    let (status, error) = fake.fails("host token h1 --host h2");
+    assert!(status == 2 && error.contains("cannot be used with"), "{error}");
 }
