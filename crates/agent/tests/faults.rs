@@ -352,7 +352,7 @@ fn a_controller_of_another_cluster_is_not_spoken_to() {
     assert_eq!(rules(&world), ["http", "ssh"]);
     let reason = world.agent.status().session.unwrap_err();
     assert!(
-        reason.contains("cluster other"),
+        reason.contains("of cluster `other`"),
         "why it was closed, not that: {reason}"
     );
 }
