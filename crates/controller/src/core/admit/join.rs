@@ -139,15 +139,15 @@ pub fn admit(
         return Err(ApiError::invalid("host", text));
     }
     let host = new_host(joining, old, draw);
-    if let Some(address) = host.tunnel_address {
-        legal::check_tunnel_port("tunnel_port", address, host.tunnel_port)?;
-    }
     move_address(
         &mut draft,
         &joining.host,
         old.and_then(|old| old.tunnel_address),
         host.tunnel_address,
     )?;
+    if let Some(address) = host.tunnel_address {
+        legal::check_tunnel_port("tunnel_port", address, host.tunnel_port)?;
+    }
     let used = UsedToken {
         host: joining.host.clone(),
         used_at: draw.now_s,
