@@ -69,7 +69,10 @@ fn objects_are_made_read_changed_and_deleted() {
 fn ids_in_paths_may_be_encoded() {
     let controller = Controller::start("encoded");
     let client = controller.client();
-    let made = client.post("/v2.0/projects", json!({"project": {"id": "a:b_c.d-e"}}));
+    let made = client.post(
+        "/v2.0/projects",
+        json!({"project": {"id": "a:b_c.d-e", "name": "a"}}),
+    );
     assert_eq!(made.status, 201, "{made:?}");
     for id in ["a:b_c.d-e", "a%3Ab_c.d-e", "a%3ab%5Fc%2Ed%2De"] {
         assert_eq!(client.get(&format!("/v2.0/projects/{id}")).status, 200, "{id}");
