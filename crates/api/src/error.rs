@@ -98,24 +98,29 @@ impl ApiError {
         Self::conflict(resource.in_use_kind(), message)
     }
 
-    /// 409: the address belongs to another port of the network.
-    pub fn address_in_use(network: &str, address: IpAddr) -> Self {
+    /// 409: the address, given in this attribute, belongs to another port or station of the network.
+    pub fn address_in_use(network: &str, attribute: &str, address: IpAddr) -> Self {
         let message = format!(
-            "Unable to complete operation for network {network}. The IP address {address} is in use."
+            "Unable to complete operation for network {network}. The IP address {address} is in use: give {attribute} another \
+             ip_address, or none."
         );
         Self::conflict("IpAddressInUse", message)
     }
 
     /// 409: the MAC belongs to another port of the network.
     pub fn mac_in_use(network: &str, mac: Mac) -> Self {
-        let message =
-            format!("Unable to complete operation for network {network}. The mac address {mac} is in use.");
+        let message = format!(
+            "Unable to complete operation for network {network}. The mac address {mac} is in use: give another mac_address."
+        );
         Self::conflict("MacAddressInUse", message)
     }
 
-    /// 409: the subnets of the network have no address left.
+    /// 409: the subnets of the network, or the one that was asked for, have no address left.
     pub fn no_more_addresses(network: &str) -> Self {
-        let message = format!("No more IP addresses available on network {network}.");
+        let message = format!(
+            "No more IP addresses available on network {network}: give fixed_ips an ip_address or another subnet_id, widen the \
+             subnet's allocation_pools, or delete ports."
+        );
         Self::conflict("IpAddressGenerationFailure", message)
     }
 

@@ -10,6 +10,7 @@ use anet_model::intent::{FixedIp, ForeignEndpointId, Subnet};
 
 use super::super::intervals::{address, number};
 use super::super::keys::Noun;
+use super::super::mirror::Mirror;
 use super::draft::Draft;
 use super::foreign_endpoint::station_addresses;
 use super::legal;
@@ -78,10 +79,25 @@ fn subnet_around(draft: &Draft<'_>, network: &NetworkId, ip: IpAddr) -> Result<S
     };
     ids.find(around).cloned().ok_or_else(|| {
         let text = format!(
-            "IP address {ip} is not a valid IP for any of the subnets on the specified network {network}."
+            "IP address {ip} is not a valid IP for any of the subnets on the specified network {network}: expected an ip_address in \
+             fixed_ips out of {}.",
+            ranges(mirror, network)
         );
         ApiError::new(400, "InvalidIpForNetwork", text)
     })
+}
+
+/// The ranges of a network's subnets, the first few.
+fn ranges(mirror: &Mirror, network: &NetworkId) -> String {
+    const NAMED: usize = 8;
+    let ids = mirror.index().network_subnets.of(network);
+    let subnets = ids.filter_map(|id| mirror.intent().subnets.get(id));
+    let ranges: Vec<String> = subnets.map(|subnet| subnet.cidr.to_string()).collect();
+    match ranges.len() {
+        0 => "a subnet, of which it has none".to_owned(),
+        1..=NAMED => ranges.join(", "),
+        _ => format!("{} and others", ranges[..NAMED].join(", ")),
+    }
 }
 
 fn certain_of_subnet(
@@ -103,7 +119,7 @@ fn certain_of_subnet(
     legal::check_station_address("fixed_ips", ip)?;
     let taken = draft.mirror().index().has_address(&id, ip) && !draft.gives_up_address(&id, ip);
     if taken || foreign.contains_key(&ip) || draft.takes_address(&id, ip) {
-        return Err(ApiError::address_in_use(network.as_str(), ip));
+        return Err(ApiError::address_in_use(network.as_str(), "fixed_ips", ip));
     }
     Ok(FixedIp {
         subnet: id,

@@ -180,7 +180,7 @@ fn check_stations(
         let mut subnets = mirror.index().network_subnets.of(network);
         let of_port = subnets.any(|subnet| mirror.index().has_address(subnet, address));
         if of_port || taken.insert(address, id).is_some() {
-            return Err(ApiError::address_in_use(network.as_str(), address));
+            return Err(ApiError::address_in_use(network.as_str(), "stations", address));
         }
     }
     Ok(())

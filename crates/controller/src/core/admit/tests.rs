@@ -544,6 +544,16 @@ fn addresses_that_cannot_be_are_refused_with_what_could() {
             "{subnet:?} {address:?}: {}",
             error.message
         );
+        assert!(
+            error.message.contains("fixed_ips") || kind == "InvalidIpForSubnet",
+            "{}",
+            error.message
+        );
+        assert!(
+            error.message.contains("10.0.0.0/24") || kind != "InvalidIpForNetwork",
+            "{}",
+            error.message
+        );
     }
 }
 

@@ -489,6 +489,52 @@ fn an_address_belongs_to_a_port_or_to_a_station() {
 }
 
 #[test]
+fn what_is_taken_or_used_up_says_in_which_attribute_and_what_to_do() {
+    let mut world = World::new();
+    let network = world.network();
+    world.subnet(&network, "10.0.0.0/30");
+    let first = PortCreate {
+        mac_address: Some(Mac([2, 0, 0, 0, 0, 1])),
+        ..port_request(&network)
+    };
+    world.new_port(&admin(), first.clone()).unwrap();
+    let cases = [
+        (
+            with_address(&network, None, Some("10.0.0.2")),
+            "IpAddressInUse",
+            "give fixed_ips another ip_address",
+        ),
+        (
+            with_address(&network, None, Some("10.9.0.2")),
+            "InvalidIpForNetwork",
+            "fixed_ips out of 10.0.0.0/30",
+        ),
+        (
+            port_request(&network),
+            "IpAddressGenerationFailure",
+            "allocation_pools",
+        ),
+        (
+            PortCreate {
+                fixed_ips: Some(Vec::new()),
+                ..first
+            },
+            "MacAddressInUse",
+            "give another mac_address",
+        ),
+    ];
+    for (request, kind, part) in cases {
+        let error = world.new_port(&admin(), request).unwrap_err();
+        assert!(
+            error.kind == kind && error.message.contains(part),
+            "{} {}",
+            error.kind,
+            error.message
+        );
+    }
+}
+
+#[test]
 fn a_port_has_no_more_remote_groups_than_a_plan_holds() {
     let mut world = World::new();
     let network = world.network();
