@@ -132,9 +132,11 @@ impl ApiError {
         Self::conflict("TunnelIdInUse", message)
     }
 
-    /// 412: the object is not as `If-Match` or the compared revision says.
-    pub fn revision_constraint(expected: u64) -> Self {
-        let message = format!("Constrained to {expected}, but current revision is another one.");
+    /// 412: the object is not of the revision that `If-Match` says.
+    pub fn revision_constraint(expected: u64, current: u64) -> Self {
+        let message = format!(
+            "Constrained to {expected}, but current revision is {current}: look at the object as it is, and ask again."
+        );
         Self::new(412, "RevisionNumberConstraintFailed", message)
     }
 

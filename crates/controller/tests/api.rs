@@ -66,6 +66,32 @@ fn objects_are_made_read_changed_and_deleted() {
 }
 
 #[test]
+fn a_change_of_what_has_changed_since_is_refused() {
+    let controller = Controller::start("if-match");
+    let client = controller.client();
+    let path = format!("/v2.0/networks/{}", network(&client, "a"));
+    let ask = |method, revision: &str, name: &str| {
+        let body = match method {
+            "PUT" => json!({"network": {"name": name}}).to_string(),
+            _ => String::new(),
+        };
+        client.ask(method, &path, &[("If-Match", revision)], &body)
+    };
+    assert_eq!(
+        kind(&ask("PUT", "revision_number=77", "b")),
+        (412, "RevisionNumberConstraintFailed")
+    );
+    assert_eq!(client.get(&path).body["network"]["name"], "a");
+    assert_eq!(ask("PUT", "revision_number=0", "b").status, 200);
+    assert_eq!(ask("PUT", "revision_number=0", "c").status, 412);
+    assert_eq!(ask("PUT", "*", "c").status, 200);
+    assert_eq!(ask("PUT", "\"x\"", "d").status, 400);
+    assert_eq!(ask("DELETE", "revision_number=1", "").status, 412);
+    assert_eq!(ask("DELETE", "revision_number=2", "").status, 204);
+    assert_eq!(ask("DELETE", "revision_number=2", "").status, 404);
+}
+
+#[test]
 fn ids_in_paths_may_be_encoded() {
     let controller = Controller::start("encoded");
     let client = controller.client();

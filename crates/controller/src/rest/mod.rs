@@ -23,8 +23,8 @@ use serde_json::Value;
 
 use anet_cluster::Bytes;
 
-use crate::core::admit::Caller;
 use crate::core::admit::idempotency::{Keyed, keyed};
+use crate::core::admit::{Caller, revision};
 use crate::shared::Shared;
 
 /// An answer with its whole body.
@@ -41,6 +41,8 @@ pub(crate) struct Asking {
     /// Behind the `?`.
     query: String,
     body: Vec<u8>,
+    /// The revision number that the object must have.
+    expected: Option<u64>,
     /// With an idempotency key.
     keyed: Option<Keyed>,
     /// The scheme and host that the client used, for links.
@@ -104,7 +106,10 @@ async fn route(shared: &Shared, request: Request<Incoming>) -> Outcome {
     let body = body::read(&head.headers, incoming, body::BODY_MAXIMUM).await?;
     let key = head.headers.get("idempotency-key");
     let key = key.map(|key| key.to_str().unwrap_or_default());
+    let matched = head.headers.get(header::IF_MATCH);
+    let matched = matched.map(|value| revision::expected(value.to_str().unwrap_or_default()));
     let asking = Asking {
+        expected: matched.transpose()?.flatten(),
         keyed: key
             .filter(|_| {
                 head.method == Method::POST || head.method == Method::PUT || head.method == Method::DELETE

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::{Asking, Outcome, list};
 use crate::core::admit::{
-    Asked, Draw, Proposal, foreign_endpoint, host, network, port, project, rule, security_group, subnet,
+    Asked, Draw, Proposal, foreign_endpoint, host, network, port, project, revision, rule, security_group,
+    subnet,
 };
 use crate::core::fabric::Fabric;
 use crate::shared::Shared;
@@ -66,6 +67,23 @@ async fn write(
     Ok((answer.status, answer.body))
 }
 
+/// As [`write`], for an object that is there. Who may not see it does not hear of its revision either.
+async fn rewrite(
+    shared: &Shared,
+    asking: &Asking,
+    (resource, id): (Resource, &str),
+    mut propose: impl FnMut(&Fabric, &mut Draw<'_>) -> Result<Proposal, ApiError>,
+) -> Outcome {
+    write(shared, asking, |state, draw| {
+        let proposal = propose(state, draw)?;
+        if let Some(expected) = asking.expected {
+            revision::check(state.mirror(), resource, id, expected)?;
+        }
+        Ok(proposal)
+    })
+    .await
+}
+
 async fn create(shared: &Shared, resource: Resource, asking: &Asking) -> Outcome {
     let caller = &asking.caller;
     macro_rules! create {
@@ -107,7 +125,7 @@ async fn update(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
     macro_rules! update {
         ($noun:ident) => {{
             let asked = changed(id, asking)?;
-            write(shared, asking, |state, draw| {
+            rewrite(shared, asking, (resource, id), |state, draw| {
                 $noun::admit(state.mirror(), caller, asked.clone(), draw)
             })
             .await
@@ -119,7 +137,7 @@ async fn update(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
         Resource::Subnet => update!(subnet),
         Resource::Port => {
             let asked = changed(id, asking)?;
-            write(shared, asking, |state, draw| {
+            rewrite(shared, asking, (resource, id), |state, draw| {
                 port::admit(
                     state.mirror(),
                     caller,
@@ -137,7 +155,7 @@ async fn update(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
         Resource::ForeignEndpoint => update!(foreign_endpoint),
         Resource::Host => {
             let asked = changed(id, asking)?;
-            write(shared, asking, |state, draw| {
+            rewrite(shared, asking, (resource, id), |state, draw| {
                 host::admit(
                     state.mirror(),
                     caller,
@@ -153,8 +171,9 @@ async fn update(shared: &Shared, resource: Resource, id: &str, asking: &Asking) 
 
 async fn delete(shared: &Shared, resource: Resource, id: &str, asking: &Asking) -> Outcome {
     let caller = &asking.caller;
+    let object = (resource, id);
     let id = || id.to_owned();
-    write(shared, asking, |state, draw| {
+    rewrite(shared, asking, object, |state, draw| {
         let mirror = state.mirror();
         match resource {
             Resource::Project => project::admit(mirror, caller, Asked::Delete(id()), draw),

@@ -14,6 +14,7 @@ mod legal;
 pub mod network;
 pub mod port;
 pub mod project;
+pub mod revision;
 pub mod rule;
 pub mod security_group;
 pub mod subnet;
