@@ -139,15 +139,23 @@ fn free_segment(draft: &Draft<'_>, mirror: &Mirror, draw: &mut Draw<'_>) -> Resu
     Err(ApiError::new(503, "NoNetworkAvailable", text))
 }
 
+/// Its subnets go with it, as in Neutron, where nobody has an address of them.
 fn delete(mut draft: Draft<'_>, mirror: &Mirror, caller: &Caller, id: &str) -> Result<Proposal, ApiError> {
     let (id, network) = find(mirror, caller, id)?;
     let index = mirror.index();
     let used = [
         users(Noun::Port, index.network_ports.of(&id)),
-        users(Noun::Subnet, index.network_subnets.of(&id)),
         users(Noun::ForeignEndpoint, index.network_foreign.of(&id)),
     ];
-    refuse_if_used(Resource::Network, id.as_str(), used)?;
+    if used.iter().any(Option::is_some) {
+        let subnets = users(Noun::Subnet, index.network_subnets.of(&id));
+        refuse_if_used(Resource::Network, id.as_str(), used.into_iter().chain([subnets]))?;
+    }
+    // Whoever makes a subnet or a foreign endpoint puts the network too, so that none has come since.
+    for subnet in index.network_subnets.of(&id) {
+        draft.delete(Noun::Subnet, subnet);
+    }
+    draft.delete_range(keys::references(Noun::Network, &id));
     draft.delete(Noun::Network, &id);
     draft.give_up(keys::vni(network.vni));
     draft.unrefer(keys::reference(
@@ -156,7 +164,6 @@ fn delete(mut draft: Draft<'_>, mirror: &Mirror, caller: &Caller, id: &str) -> R
         Noun::Network,
         &id,
     ));
-    draft.none_in(keys::references(Noun::Network, &id));
     draft.none_in(keys::macs_of(&id));
     draft.finish(Answer::deleted())
 }

@@ -670,6 +670,34 @@ fn what_is_used_is_not_deleted_and_says_by_whom() {
     assert_eq!(world.delete(Noun::Network, &network).unwrap_err().status, 404);
 }
 
+/// As in Neutron: only ports keep a network.
+#[test]
+fn a_network_without_ports_goes_with_its_subnets() {
+    let mut world = World::new();
+    let network = world.network();
+    for third in 0..anet_model::limits::SUBNETS_PER_NETWORK {
+        world.subnet(&network, &format!("10.0.{third}.0/24"));
+    }
+    let asked = Asked::Delete(network.clone());
+    let delete = world
+        .propose(|mirror, draw| network::admit(mirror, &admin(), asked, draw))
+        .unwrap();
+    let port = world.port(&network, None);
+    assert!(!world.commit(&delete), "it has a port now");
+    world.delete(Noun::Port, &port).unwrap();
+    let subnet = world.mirror.intent().subnets.keys().next().unwrap().to_string();
+    world.delete(Noun::Subnet, &subnet).unwrap();
+    let asked = Asked::Delete(network.clone());
+    let delete = world
+        .propose(|mirror, draw| network::admit(mirror, &admin(), asked, draw))
+        .unwrap();
+    world.subnet(&network, "10.9.0.0/24");
+    assert!(!world.commit(&delete), "it has a subnet more");
+    world.delete(Noun::Network, &network).unwrap();
+    assert!(world.mirror.intent().networks.is_empty() && world.mirror.intent().subnets.is_empty());
+    world.delete(Noun::Project, PROJECT).unwrap();
+}
+
 #[test]
 fn segments_are_drawn_until_none_is_left_and_any_may_be_asked_for() {
     let mut world = World::new();
