@@ -106,6 +106,19 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// The objects that it names: whose it is, and the other one where there is one.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        let (own, other) = match self {
+            Problem::Missing { object, missing } => (object, Some(missing)),
+            Problem::Taken { object, other, .. } => (object, Some(other)),
+            Problem::Illegal { object, .. }
+            | Problem::Refused { object, .. }
+            | Problem::Part { object, .. } => (object, None),
+            Problem::TooMany { of, .. } => (of, None),
+        };
+        [Some(own), other].into_iter().flatten()
+    }
+
     pub(crate) fn missing(object: Object, missing: Object) -> Self {
         Problem::Missing { object, missing }
     }

@@ -33,7 +33,7 @@ static TRACES: AtomicU64 = AtomicU64::new(1);
 /// All of it but joining, which needs no token.
 pub async fn route(shared: &Shared, path: &[&str], asking: &Asking, text: &str) -> Outcome {
     match (&asking.method, path) {
-        (&Method::GET, ["health"]) => health(shared).await,
+        (&Method::GET, ["health"]) => health(shared, asking).await,
         (&Method::GET, ["events"]) => {
             asking.caller.must_be_admin("Reading events")?;
             events(shared, &asking.query)
@@ -61,9 +61,9 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad_request(format!("The body is not as expected: {error}.")))
 }
 
-async fn health(shared: &Shared) -> Outcome {
+async fn health(shared: &Shared, asking: &Asking) -> Outcome {
     let store = shared.catch_up().await.map(|_| ()).map_err(|error| error.message);
-    shown(200, &tell::health(&shared.state(), store))
+    shown(200, &tell::health(&shared.state(), &asking.caller, store))
 }
 
 fn events(shared: &Shared, query: &str) -> Outcome {
