@@ -19,5 +19,7 @@ pub mod interface;
 pub mod pipeline;
 pub mod respond;
 pub mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod trace;
 pub mod verdict;

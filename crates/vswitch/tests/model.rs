@@ -8,8 +8,6 @@
 
 #[path = "model/random.rs"]
 mod random;
-#[path = "model/reference.rs"]
-mod reference;
 #[path = "model/world.rs"]
 mod world;
 
@@ -23,6 +21,7 @@ use anet_datapath::egress::Egress;
 use anet_datapath::interface::Interface;
 use anet_datapath::pipeline::Environment;
 use anet_datapath::tables::{TableOp, Tables};
+use anet_datapath::testing::reference::{Expected, Packet, Reference, Source, Transport};
 use anet_datapath::verdict::DropReason;
 use anet_memory::pool::{Pool, PoolSettings};
 use anet_model::diff::diff;
@@ -34,8 +33,7 @@ use etherparse::{NetSlice, SlicedPacket, TransportSlice};
 use left_right::{ReadHandle, WriteHandle};
 
 use random::Random;
-use reference::{Expected, Packet, Reference, Transport};
-use world::{Conversation, Source};
+use world::Conversation;
 
 /// The real thing: two workers, one connection table, tables in two copies.
 struct Switch {

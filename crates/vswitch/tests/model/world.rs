@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use anet_datapath::testing::reference::Source;
 use anet_model::host_plan::*;
 use anet_packet::addr::{IpPrefix, Mac, Mtu, Vni};
 use anet_packet::tcp::flag;
@@ -11,14 +12,6 @@ use anet_packet::testing::FrameBuilder;
 use crate::random::Random;
 
 pub const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
-/// Where a packet comes in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    Port(PortId),
-    /// Outer source address and VNI.
-    Tunnel(IpAddr, Vni),
-}
 
 /// A station that packets are made for: MAC and addresses by its number in its network.
 pub fn mac(network: usize, station: usize) -> Mac {

@@ -1,33 +1,53 @@
 //! What the pipeline means, said slowly: every packet is judged from the plan and a list of connections, nothing is
 //! remembered of verdicts, nothing is compiled.
+//!
+//! It knows no time: no connection grows old. Nor does it know budgets, allowed address pairs, or what the host itself answers.
 
 use std::net::IpAddr;
 
-use anet_datapath::verdict::DropReason;
-use anet_model::host_plan::*;
+use anet_model::host_plan::{Direction, Family, HostPlan, NetworkId, Peer, PortId, Protocol, Remote, Rule};
 use anet_packet::addr::{Mac, Vni};
 
-use crate::world::Source;
+use crate::verdict::DropReason;
+
+/// Where a packet comes in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Out of a guest, by a port that is in the plan.
+    Port(PortId),
+    /// Out of the tunnel: outer source address and VNI.
+    Tunnel(IpAddr, Vni),
+}
 
 /// What is to become of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
+    /// It goes to a guest.
     Deliver(PortId),
+    /// It goes into the tunnel: endpoint and segment.
     Encapsulate(IpAddr, Vni),
+    /// It goes nowhere.
     Drop(DropReason),
 }
 
 /// Of a packet, read with an independent parser.
 #[derive(Debug, Clone)]
 pub struct Packet {
+    /// Source and destination.
     pub macs: (Mac, Mac),
+    /// Whose address it comes from.
     pub source: IpAddr,
+    /// Whose address it goes to.
     pub destination: IpAddr,
+    /// What is behind the addresses.
     pub transport: Transport,
 }
 
+/// Layer 4 of a [`Packet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the field's own words")]
 pub enum Transport {
+    /// TCP, with the flags that matter.
     Tcp {
         source: u16,
         destination: u16,
@@ -36,14 +56,10 @@ pub enum Transport {
         fin: bool,
         rst: bool,
     },
-    Udp {
-        source: u16,
-        destination: u16,
-    },
-    Echo {
-        id: u16,
-        is_reply: bool,
-    },
+    /// UDP.
+    Udp { source: u16, destination: u16 },
+    /// ICMP echo.
+    Echo { id: u16, is_reply: bool },
     /// A later fragment of a UDP datagram whose first one has not been seen.
     Piece,
 }
@@ -99,16 +115,19 @@ enum ConnectionFate {
     IsNotItsOwn,
 }
 
-#[derive(Default)]
+/// One host, with the connections that there are.
+#[derive(Debug, Default)]
 pub struct Reference {
     connections: Vec<Connection>,
 }
 
 impl Reference {
+    /// What becomes of a packet under a plan; the connection that it makes, continues or ends is noted.
     pub fn judge(&mut self, plan: &HostPlan, source: &Source, packet: &Packet) -> Expected {
         self.decide(plan, source, packet).unwrap_or_else(Expected::Drop)
     }
 
+    /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.connections.len()
     }

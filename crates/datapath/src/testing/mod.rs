@@ -1,0 +1,3 @@
+//! For tests, behind the feature `testing`: what the pipeline is held against.
+
+pub mod reference;
