@@ -3,15 +3,16 @@
 //! The one way by which anything is written. An answer is given when the change is durable, and no read behind it is answered without
 //! it. What may have been written is never answered as if it had not been.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anet_api::ApiError;
 use anet_store::{LeaseId, Revision, StoreError, Transaction};
 
 use crate::core::admit::idempotency::Keyed;
 use crate::core::admit::{Answer, Draw, Proposal, Witness};
+use crate::core::events::EventKind;
 use crate::core::fabric::Fabric;
-use crate::shared::{Shared, of_store};
+use crate::driver::{Driver, of_store};
 
 /// How often a request is admitted anew because another write was faster.
 const ATTEMPTS: usize = 16;
@@ -22,6 +23,11 @@ const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// How long one lease is used for new keys.
 const LEASE_USED: Duration = Duration::from_secs(3_600);
 
+/// The pause before a higher incarnation is tried to be written again; longer each time.
+const MINT_PAUSE: Duration = Duration::from_millis(100);
+/// After so many times it is told.
+const MINT_TOLD: u32 = 10;
+
 /// What came of a transaction.
 enum Committed {
     /// It is in the store, at a revision.
@@ -30,7 +36,7 @@ enum Committed {
     Lost,
 }
 
-impl Shared {
+impl Driver {
     /// Carries a request out. `propose` may be asked several times, each time with a mirror that has caught up.
     pub async fn write(
         &self,
@@ -72,11 +78,11 @@ impl Shared {
         &self,
         propose: &mut impl FnMut(&Fabric, &mut Draw<'_>) -> Result<Proposal, ApiError>,
     ) -> Result<Proposal, ApiError> {
-        let mut random = || rand::random::<u64>();
+        let mut random = || self.timer.random();
         let mut draw = Draw {
             random: &mut random,
             now_s: self.now().wall_ms / 1_000,
-            vnis: self.configuration.vnis,
+            vnis: self.vnis,
         };
         propose(&self.state(), &mut draw)
     }
@@ -95,8 +101,9 @@ impl Shared {
 
     async fn idempotency_lease(&self) -> Result<LeaseId, ApiError> {
         let mut held = self.lease.lock().await;
-        if let Some((lease, since)) = *held
-            && since.elapsed() < LEASE_USED
+        let now_ms = u128::from(self.now().ms);
+        if let Some((lease, since_ms)) = *held
+            && now_ms < u128::from(since_ms) + LEASE_USED.as_millis()
         {
             return Ok(lease);
         }
@@ -105,7 +112,7 @@ impl Shared {
             .grant(KEPT + LEASE_USED)
             .await
             .map_err(|error| of_store(&error))?;
-        *held = Some((lease.id, Instant::now()));
+        *held = Some((lease.id, self.now().ms));
         Ok(lease.id)
     }
 
@@ -138,7 +145,7 @@ impl Shared {
                 }
                 Err(error) => return Err(of_store(&error)),
             }
-            tokio::time::sleep(Duration::from_millis(20 << send)).await;
+            self.timer.sleep(Duration::from_millis(20 << send)).await;
         }
         Err(unknown.map_or_else(
             || ApiError::unavailable("The store does not answer: try again."),
@@ -155,6 +162,20 @@ impl Shared {
         };
         let found = self.store.get(key.clone()).await.map_err(|_| of_store(unknown))?;
         Ok(found.as_ref().map(|found| &found.value) == expected)
+    }
+
+    /// Writes a higher incarnation than `above`, however long it takes: hosts that are ahead of the store wait for it.
+    pub async fn begin_anew(&self, above: u64) {
+        let mut attempts = 0;
+        while !matches!(self.mint(above).await, Ok(true)) {
+            attempts += 1;
+            if attempts == MINT_TOLD {
+                let text =
+                    "a higher incarnation cannot be written yet: hosts that are ahead of the store wait";
+                self.tell(EventKind::Refused, None, text);
+            }
+            self.timer.sleep(MINT_PAUSE * attempts.min(MINT_TOLD)).await;
+        }
     }
 
     /// Writes a higher incarnation than `above`, unless somebody has. True where it is there now.

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anet_store::{KeyRange, Listing, RangeRequest, Revision, StoreError, WatchRequest, Watcher, list};
-use tokio::time::MissedTickBehavior;
 
 use crate::core::events::EventKind;
 use crate::core::keys;
+use crate::driver::Driver;
 use crate::error::StartError;
-use crate::shared::Shared;
 
 /// Keys that are read at once.
 const PAGE: usize = 1_000;
@@ -32,30 +31,30 @@ impl From<StoreError> for End {
 }
 
 /// Reads everything; answers the revision it is as of.
-pub async fn load(shared: &Shared) -> Result<Revision, StartError> {
-    let listing = list(&*shared.store, &keys::objects(), PAGE).await?;
-    let counter = at(shared, keys::COUNTER, listing.revision).await?;
-    let cluster = at(shared, keys::CLUSTER, listing.revision).await?;
-    take(shared, &listing, counter.as_ref(), cluster.as_ref())?;
+pub async fn load(driver: &Driver) -> Result<Revision, StartError> {
+    let listing = list(&*driver.store, &keys::objects(), PAGE).await?;
+    let counter = at(driver, keys::COUNTER, listing.revision).await?;
+    let cluster = at(driver, keys::CLUSTER, listing.revision).await?;
+    take(driver, &listing, counter.as_ref(), cluster.as_ref())?;
     Ok(listing.revision)
 }
 
 async fn at(
-    shared: &Shared,
+    driver: &Driver,
     key: &[u8],
     revision: Revision,
 ) -> Result<Option<anet_store::KeyValue>, StoreError> {
     let request = RangeRequest::new(KeyRange::key(key)).at(revision);
-    Ok(shared.store.range(request).await?.entries.into_iter().next())
+    Ok(driver.store.range(request).await?.entries.into_iter().next())
 }
 
 fn take(
-    shared: &Shared,
+    driver: &Driver,
     listing: &Listing,
     counter: Option<&anet_store::KeyValue>,
     cluster: Option<&anet_store::KeyValue>,
 ) -> Result<(), StartError> {
-    let taken = shared.act(|state, now| match state.list(listing, counter, cluster, now) {
+    let taken = driver.act(|state, now| match state.list(listing, counter, cluster, now) {
         Ok(effects) => (effects, Ok(())),
         Err(error) => (Vec::new(), Err(error)),
     });
@@ -63,71 +62,75 @@ fn take(
 }
 
 /// Follows for ever, from the revision that was loaded; answers why it cannot go on.
-pub async fn follow(shared: &Shared, loaded: Revision) -> StartError {
+pub async fn follow(driver: &Driver, loaded: Revision) -> StartError {
     let mut from = loaded;
     loop {
-        match watch(shared, from).await {
+        match watch(driver, from).await {
             Err(End::Fatal(error)) => return error,
             Ok(()) | Err(End::Again) => {}
         }
         loop {
-            match load(shared).await {
+            match load(driver).await {
                 Ok(revision) => {
                     from = revision;
                     break;
                 }
-                Err(StartError::Use(_)) => tokio::time::sleep(PAUSE).await,
+                Err(StartError::Use(_)) => driver.timer.sleep(PAUSE).await,
                 Err(error) => return error,
             }
         }
     }
 }
 
-async fn watch(shared: &Shared, from: Revision) -> Result<(), End> {
-    let mut watcher = shared
+async fn watch(driver: &Driver, from: Revision) -> Result<(), End> {
+    let mut watcher = driver
         .store
         .watch(WatchRequest::new(keys::watched(), from + 1))
         .await?;
-    let mut check = tokio::time::interval(CHECK);
-    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut check = driver.timer.sleep(Duration::ZERO);
     let mut missing = None;
     loop {
+        // In this order: whatever the watch brings, sessions get their ticks.
         tokio::select! {
+            biased;
+            () = &mut check => {
+                look(driver, &mut *watcher, &mut missing).await?;
+                check = driver.timer.sleep(CHECK);
+            }
+            () = driver.behind.notified() => look(driver, &mut *watcher, &mut missing).await?,
             batch = watcher.next() => {
                 let batch = batch?;
-                let followed = shared.act(|state, now| match state.follow(&batch, now) {
+                let followed = driver.act(|state, now| match state.follow(&batch, now) {
                     Ok(Some(effects)) => (effects, Ok(true)),
                     Ok(None) => (Vec::new(), Ok(false)),
                     Err(error) => (Vec::new(), Err(error)),
                 });
                 if !followed.map_err(|error| End::Fatal(error.into()))? {
-                    shared.tell(EventKind::WatchRepaired, None, "the store's watch lost a change; all was read anew");
+                    driver.tell(EventKind::WatchRepaired, None, "the store's watch lost a change; all was read anew");
                     return Ok(());
                 }
             }
-            _ = check.tick() => look(shared, &mut *watcher, &mut missing).await?,
-            () = shared.behind.notified() => look(shared, &mut *watcher, &mut missing).await?,
         }
     }
 }
 
 /// Asks the counter. What was missing already the last time is lost, even if nothing comes behind it.
-async fn look(shared: &Shared, watcher: &mut dyn Watcher, missing: &mut Option<Revision>) -> Result<(), End> {
-    let (counter, revision) = shared.counter().await?;
+async fn look(driver: &Driver, watcher: &mut dyn Watcher, missing: &mut Option<Revision>) -> Result<(), End> {
+    let (counter, revision) = driver.counter().await?;
     let (known, has) = {
-        let state = shared.state();
+        let state = driver.state();
         (state.mirror().revision(), state.mirror().has(counter))
     };
     if has {
         *missing = None;
-        shared.act(|state, now| {
+        driver.act(|state, now| {
             state.mirror_mut().advance(counter, revision);
             (state.tick(now), ())
         });
         return Ok(());
     }
     if missing.is_some_and(|missing| known < missing) {
-        shared.tell(
+        driver.tell(
             EventKind::WatchRepaired,
             None,
             "the store's watch lost its last change; all was read anew",

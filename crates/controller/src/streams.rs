@@ -66,7 +66,9 @@ pub async fn accept(shared: Arc<Shared>, streams: Arc<Streams>, mut server: Serv
             } => {}
             Arrival::Refused { address, error } => {
                 let subject = format!("stream {}", address.ip());
-                shared.refuse(&subject, format!("a stream from {address} was refused: {error}"));
+                shared
+                    .driver
+                    .refuse(&subject, format!("a stream from {address} was refused: {error}"));
             }
         }
     }
@@ -85,19 +87,23 @@ async fn serve(shared: Arc<Shared>, streams: Arc<Streams>, stream: Stream) {
     match greeted {
         Ok(Ok(hello)) => {
             // The cursor is held against the store as it is now, not against a mirror that is late.
-            if shared.catch_up().await.is_ok() {
+            if shared.driver.catch_up().await.is_ok() {
                 let fingerprint = peer.fingerprint.to_string();
-                shared.act(|state, now| (state.hello(connection, &certified, &fingerprint, &hello, now), ()));
+                shared
+                    .driver
+                    .act(|state, now| (state.hello(connection, &certified, &fingerprint, &hello, now), ()));
                 listen(&shared, connection, &mut receiver).await;
             }
         }
         Ok(Err(error)) => {
             let text = format!("host {certified} at {address} said no hello: {error}");
-            shared.refuse(&format!("hello of {certified}"), text);
+            shared.driver.refuse(&format!("hello of {certified}"), text);
         }
         Err(_) => {}
     }
-    shared.act(|state, now| (state.closed(connection, now), ()));
+    shared
+        .driver
+        .act(|state, now| (state.closed(connection, now), ()));
     if let Some(sender) = streams.remove(connection) {
         sender.close("the session has ended").await;
     }
@@ -114,9 +120,11 @@ async fn first(receiver: &mut Receiver) -> Result<AgentHello, String> {
 async fn listen(shared: &Shared, connection: Connection, receiver: &mut Receiver) {
     while let Ok(bytes) = receiver.receive().await {
         match decode_agent_message(&bytes) {
-            Ok(message) => shared.act(|state, now| (state.message(connection, message, now), ())),
+            Ok(message) => shared
+                .driver
+                .act(|state, now| (state.message(connection, message, now), ())),
             Err(error) => {
-                shared.tell(
+                shared.driver.tell(
                     EventKind::Refused,
                     None,
                     format!("an agent's message cannot be read, its stream is closed: {error}"),
@@ -140,7 +148,7 @@ pub async fn carry_out(
             Effect::Changeset(connection, host, changeset) => match sealed(&signer, host, changeset) {
                 Ok(message) => send(&streams, connection, &message),
                 Err(error) => {
-                    shared.tell(
+                    shared.driver.tell(
                         EventKind::Refused,
                         None,
                         format!("a changeset cannot be signed: {error}"),
@@ -149,7 +157,10 @@ pub async fn carry_out(
                 }
             },
             Effect::Close(connection) => close(&streams, connection, "farewell"),
-            Effect::Mint { above } => mint(shared.clone(), above),
+            Effect::Mint { above } => {
+                let shared = shared.clone();
+                tokio::spawn(async move { shared.driver.begin_anew(above).await });
+            }
             Effect::Traced { id, answer } => {
                 let waiting = shared
                     .traces
@@ -189,20 +200,4 @@ fn close(streams: &Streams, connection: Connection, reason: &str) {
         let reason = reason.to_owned();
         tokio::spawn(async move { sender.close(&reason).await });
     }
-}
-
-fn mint(shared: Arc<Shared>, above: u64) {
-    tokio::spawn(async move {
-        for attempt in 0..10_u64 {
-            if matches!(shared.mint(above).await, Ok(true)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100 * (attempt + 1))).await;
-        }
-        shared.tell(
-            EventKind::Refused,
-            None,
-            "a higher incarnation could not be written: hosts that are ahead of the store wait",
-        );
-    });
 }

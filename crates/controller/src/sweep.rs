@@ -6,7 +6,7 @@ use anet_store::{Compare, KeyRange, KeyValue, Operation, StoreError, Transaction
 
 use crate::core::admit::join::{JoinToken, REMEMBERED_SECONDS, UsedToken};
 use crate::core::{keys, record};
-use crate::shared::Shared;
+use crate::driver::Driver;
 
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_secs(3_600);
@@ -14,17 +14,17 @@ const PAUSE: Duration = Duration::from_secs(3_600);
 const PAGE: usize = 1_000;
 
 /// Sweeps for ever.
-pub async fn sweep(shared: &Shared) {
+pub async fn sweep(driver: &Driver) {
     loop {
         // What the store could not do now, it is asked for again.
-        let _ = once(shared).await;
-        tokio::time::sleep(PAUSE).await;
+        let _ = once(driver).await;
+        driver.timer.sleep(PAUSE).await;
     }
 }
 
 /// Sweeps once; answers how many records went.
-pub async fn once(shared: &Shared) -> Result<usize, StoreError> {
-    let before = shared.now().wall_ms / 1_000 - REMEMBERED_SECONDS;
+pub async fn once(driver: &Driver) -> Result<usize, StoreError> {
+    let before = driver.now().wall_ms / 1_000 - REMEMBERED_SECONDS;
     let ended = |value: &[u8]| {
         let token = record::decode::<JoinToken>("a join token", value);
         token.is_ok_and(|token| token.expires_at < before)
@@ -33,18 +33,18 @@ pub async fn once(shared: &Shared) -> Result<usize, StoreError> {
         let used = record::decode::<UsedToken>("a used token", value);
         used.is_ok_and(|used| used.used_at < before)
     };
-    let tokens = range(shared, &keys::join_tokens(), ended).await?;
-    Ok(tokens + range(shared, &keys::used_tokens(), used).await?)
+    let tokens = range(driver, &keys::join_tokens(), ended).await?;
+    Ok(tokens + range(driver, &keys::used_tokens(), used).await?)
 }
 
 async fn range(
-    shared: &Shared,
+    driver: &Driver,
     range: &KeyRange,
     is_over: impl Fn(&[u8]) -> bool,
 ) -> Result<usize, StoreError> {
     let mut gone = 0;
-    for entry in list(&*shared.store, range, PAGE).await?.entries {
-        if is_over(&entry.value) && shared.store.transact(removal(entry)).await?.succeeded() {
+    for entry in list(&*driver.store, range, PAGE).await?.entries {
+        if is_over(&entry.value) && driver.store.transact(removal(entry)).await?.succeeded() {
             gone += 1;
         }
     }

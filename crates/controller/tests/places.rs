@@ -89,9 +89,9 @@ async fn start(folder: &Folder, limits: Limits) -> (u16, String) {
         Tokens::open(&folder.0.join("tokens.json")).unwrap(),
         authority,
     );
-    let loaded = follow::load(&shared).await.unwrap();
+    let loaded = follow::load(&shared.driver).await.unwrap();
     let following = shared.clone();
-    tokio::spawn(async move { follow::follow(&following, loaded).await });
+    tokio::spawn(async move { follow::follow(&following.driver, loaded).await });
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(serve(shared, listener, Arc::new(tls), limits));

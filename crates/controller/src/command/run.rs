@@ -46,7 +46,7 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     let store = Arc::new(RedbStore::open(folder.store(), store_options())?);
     let tls = Arc::new(server_config_without_client(&credentials, Clock::system())?);
     let (shared, effects) = Shared::new(store, configuration, tokens, authority);
-    let loaded = follow::load(&shared).await?;
+    let loaded = follow::load(&shared.driver).await?;
     let streams = Arc::new(Streams::default());
     tokio::spawn(carry_out(
         shared.clone(),
@@ -57,14 +57,14 @@ async fn serve_all(configuration: Configuration) -> Result<(), StartError> {
     tokio::spawn(accept(shared.clone(), streams, server));
     tokio::spawn(serve(shared.clone(), listener, tls, Limits::default()));
     let swept = shared.clone();
-    tokio::spawn(async move { sweep(&swept).await });
+    tokio::spawn(async move { sweep(&swept.driver).await });
     println!(
         "{SOFTWARE} serves {} and hosts on {}",
         shared.configuration.url(),
         shared.configuration.listen_hosts
     );
     tokio::select! {
-        error = follow::follow(&shared, loaded) => Err(error),
+        error = follow::follow(&shared.driver, loaded) => Err(error),
         ended = told_to_end() => ended,
     }
 }

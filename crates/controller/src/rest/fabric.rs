@@ -22,7 +22,8 @@ use crate::core::events::EventKind;
 use crate::core::join_text::JoinText;
 use crate::core::trace::{Run, Step};
 use crate::core::{keys, record};
-use crate::shared::{Shared, of_store};
+use crate::driver::of_store;
+use crate::shared::Shared;
 use crate::tokens;
 
 /// How long a host may take to answer a trace.
@@ -62,8 +63,13 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 async fn health(shared: &Shared, asking: &Asking) -> Outcome {
-    let store = shared.catch_up().await.map(|_| ()).map_err(|error| error.message);
-    shown(200, &tell::health(&shared.state(), &asking.caller, store))
+    let store = shared
+        .driver
+        .catch_up()
+        .await
+        .map(|_| ())
+        .map_err(|error| error.message);
+    shown(200, &tell::health(&shared.driver.state(), &asking.caller, store))
 }
 
 fn events(shared: &Shared, query: &str) -> Outcome {
@@ -78,19 +84,19 @@ fn events(shared: &Shared, query: &str) -> Outcome {
             other => return Err(ApiError::invalid(other, "expected after or limit")),
         }
     }
-    shown(200, &tell::events(&shared.state(), after, limit))
+    shown(200, &tell::events(&shared.driver.state(), after, limit))
 }
 
 async fn trace(shared: &Shared, asking: &Asking) -> Outcome {
     let request: TraceRequest = decode(&asking.body)?;
-    shared.catch_up().await?;
-    let (mut run, mut step) = Run::begin(shared.state().mirror(), &asking.caller, &request)?;
+    shared.driver.catch_up().await?;
+    let (mut run, mut step) = Run::begin(shared.driver.state().mirror(), &asking.caller, &request)?;
     loop {
         match step {
             Step::Done(trace) => return shown(200, &trace),
             Step::Ask(host, request) => {
                 let answer = ask(shared, &host, request).await;
-                step = run.answered(shared.state().mirror(), answer);
+                step = run.answered(shared.driver.state().mirror(), answer);
             }
         }
     }
@@ -101,10 +107,12 @@ async fn ask(shared: &Shared, host: &HostId, request: HostTraceRequest) -> Resul
     let (answered, waiting) = oneshot::channel();
     let traces = || shared.traces.lock().unwrap_or_else(PoisonError::into_inner);
     traces().insert(id, answered);
-    let asked = shared.act(|state, _| match state.trace(host, id, request) {
-        Ok(effect) => (vec![effect], Ok(())),
-        Err(error) => (Vec::new(), Err(error)),
-    });
+    let asked = shared
+        .driver
+        .act(|state, _| match state.trace(host, id, request) {
+            Ok(effect) => (vec![effect], Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        });
     let answer = match asked {
         Ok(()) => tokio::time::timeout(TRACE, waiting).await,
         Err(error) => Ok(Ok(Err(error))),
@@ -129,6 +137,7 @@ async fn make_token(shared: &Shared, asking: &Asking) -> Outcome {
     let hash = tokens::hash(&secret);
     let mut expires_at = 0;
     shared
+        .driver
         .write(None, |state, draw| {
             let (proposal, ends) =
                 join::admit_token(state.mirror(), &hash, host.clone(), request.valid_for_s, draw)?;
@@ -157,10 +166,12 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
     let joined = admitted(shared, request, &host).await;
     let certificate = joined.inspect_err(|error| {
         let subject = format!("join {} {}", error.status, error.kind);
-        shared.refuse(&subject, format!("host {host} wanted to join: {}", error.message));
+        shared
+            .driver
+            .refuse(&subject, format!("host {host} wanted to join: {}", error.message));
     })?;
     let text = format!("joined with key {}", certificate.fingerprint());
-    shared.tell(EventKind::HostJoined, Some(&host), text);
+    shared.driver.tell(EventKind::HostJoined, Some(&host), text);
     let answer = JoinAnswer {
         host: host.to_string(),
         cluster: shared.authority.cluster().to_owned(),
@@ -175,7 +186,7 @@ pub async fn join(shared: &Shared, body: &[u8]) -> Outcome {
 async fn admitted(shared: &Shared, request: JoinRequest, host: &HostId) -> Result<Certificate, ApiError> {
     let hash = tokens::hash(&request.secret);
     let token = token(shared, &hash).await?;
-    join::fits(&token, host, shared.now().wall_ms / 1_000)?;
+    join::fits(&token, host, shared.driver.now().wall_ms / 1_000)?;
     let certificate = sign(shared, host, &request.csr)?;
     let joining = Joining {
         hash,
@@ -186,6 +197,7 @@ async fn admitted(shared: &Shared, request: JoinRequest, host: &HostId) -> Resul
         machine: request.machine,
     };
     let joined = shared
+        .driver
         .write(None, |state, draw| {
             join::admit(state.mirror(), &joining, &token, draw)
         })
@@ -209,7 +221,14 @@ fn sign(shared: &Shared, host: &HostId, request: &str) -> Result<Certificate, Ap
 }
 
 async fn token(shared: &Shared, hash: &str) -> Result<JoinToken, ApiError> {
-    let get = async |key| shared.store.get(key).await.map_err(|error| of_store(&error));
+    let get = async |key| {
+        shared
+            .driver
+            .store
+            .get(key)
+            .await
+            .map_err(|error| of_store(&error))
+    };
     let internal = |error: record::RecordError| ApiError::internal(error.to_string());
     if let Some(token) = get(keys::join_token(hash)).await? {
         return record::decode("a join token", &token.value).map_err(internal);

@@ -1,7 +1,7 @@
 //! The API: requests over TLS, bounded in size, time and number.
 //!
 //! [`serve`] has the connections, this file one request: who asks, what for, and which noun it goes to. Reads answer from the mirror when
-//! it has caught up with the store; writes go through [`Shared::write`], and nowhere else.
+//! it has caught up with the store; writes go through [`crate::driver::Driver::write`], and nowhere else.
 
 mod body;
 mod fabric;

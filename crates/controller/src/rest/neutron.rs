@@ -19,8 +19,8 @@ pub async fn collection(shared: &Shared, resource: Resource, asking: &Asking) ->
     match asking.method {
         Method::GET | Method::HEAD => {
             let query = Query::parse(resource, asking.caller.role(), &asking.query)?;
-            shared.catch_up().await?;
-            let objects = list::all(&shared.state(), resource, &asking.caller);
+            shared.driver.catch_up().await?;
+            let objects = list::all(&shared.driver.state(), resource, &asking.caller);
             Ok((200, query.list(objects, &asking.base)?))
         }
         Method::POST => create(shared, resource, asking).await,
@@ -33,8 +33,8 @@ pub async fn one(shared: &Shared, resource: Resource, id: &str, asking: &Asking)
     match asking.method {
         Method::GET | Method::HEAD => {
             let query = Query::parse(resource, asking.caller.role(), &asking.query)?;
-            shared.catch_up().await?;
-            let object = list::one(&shared.state(), resource, id, &asking.caller)?;
+            shared.driver.catch_up().await?;
+            let object = list::one(&shared.driver.state(), resource, id, &asking.caller)?;
             Ok((200, query.show(object)))
         }
         Method::PUT => update(shared, resource, id, asking).await,
@@ -63,7 +63,7 @@ async fn write(
     asking: &Asking,
     propose: impl FnMut(&Fabric, &mut Draw<'_>) -> Result<Proposal, ApiError>,
 ) -> Outcome {
-    let answer = shared.write(asking.keyed.as_ref(), propose).await?;
+    let answer = shared.driver.write(asking.keyed.as_ref(), propose).await?;
     Ok((answer.status, answer.body))
 }
 
