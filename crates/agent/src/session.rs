@@ -182,11 +182,14 @@ async fn hear(controllers: &Controllers, receiver: &mut Receiver) -> Result<Said
             protocol,
             software,
             cluster,
-            ..
+            cursor,
+            digest,
         } => Said::Welcome {
             protocol,
             software,
             cluster,
+            cursor,
+            digest,
         },
         ControllerMessage::Changeset(envelope) => Said::Changeset(verified(controllers, envelope)),
         ControllerMessage::Trace { id, request } => Said::Trace { id, request },

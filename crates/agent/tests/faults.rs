@@ -135,6 +135,43 @@ fn on_a_full_disk_only_what_closes_is_carried_out_and_nothing_is_acknowledged() 
 }
 
 #[test]
+fn what_was_closed_on_a_full_disk_is_not_in_the_way_of_what_closes_it() {
+    let mut plan = plan();
+    let text = "tunnel: {address: 192.0.2.1}\nendpoints:\n  far: {address: 192.0.2.2}\n";
+    let overlay = anet_wire::plan_text::parse(text).unwrap();
+    (plan.tunnel, plan.endpoints) = (overlay.tunnel, overlay.endpoints);
+    let blue = "blue".parse().unwrap();
+    let mut network = plan.networks[&blue].clone();
+    let alone = network.clone();
+    network.endpoints = vec!["far".parse().unwrap()];
+    plan.networks.insert(blue.clone(), network.clone());
+    let mut world = World::new(plan);
+    world.quiet();
+    world.disk.fails = true;
+    world.closings = true;
+    let peer = anet_model::host_plan::Peer {
+        network: blue.clone(),
+        mac: "02:00:00:00:00:09".parse().unwrap(),
+        addresses: Vec::new(),
+        endpoint: "far".parse().unwrap(),
+    };
+    world.publish(&[Change::Peer("p".parse().unwrap(), Some(peer))]);
+    let gone = Change::Peer("p".parse().unwrap(), None);
+    world.publish(&[gone, Change::Network(blue.clone(), Some(alone.clone()))]);
+    deliver_all(&mut world);
+    assert_eq!(world.vswitch.plan().networks[&blue], alone, "it is left");
+    world.disk.fails = false;
+    world.tick();
+    while world.step() {
+        assert_eq!(world.vswitch.plan().networks[&blue], alone, "and stays so");
+    }
+    assert_eq!(world.refusals, []);
+    assert_eq!(acknowledged(&world).last(), Some(&3));
+    world.quiet();
+    world.check_quiet();
+}
+
+#[test]
 fn detaching_works_on_a_full_disk_and_attaching_does_not() {
     let mut world = settled();
     let tap = |name: &str| Attachment::Tap {
@@ -164,9 +201,19 @@ fn detaching_works_on_a_full_disk_and_attaching_does_not() {
             .contains("no space left")
     );
     assert_eq!(attached(&world, "b"), Attachment::Detached);
+    // What was refused may have come to the disk all the same.
+    let port: anet_model::host_plan::PortId = "b".parse().unwrap();
+    world
+        .disk
+        .restored
+        .attachments
+        .ports
+        .insert(port.clone(), tap("tap2"));
     world.attach("a", Attachment::Detached);
     world.run();
     assert_eq!(attached(&world, "a"), Attachment::Detached);
+    let told = world.answers.pop().unwrap().unwrap();
+    assert!(told.contains("could not be written"), "{told}");
     // A second later the disk works, and what was done is written there, without another reason.
     let kept = |world: &World| {
         world
@@ -183,6 +230,7 @@ fn detaching_works_on_a_full_disk_and_attaching_does_not() {
         world.run();
     }
     assert!(!kept(&world));
+    assert!(!world.disk.restored.attachments.ports.contains_key(&port));
     assert!(world.agent.is_idle());
 }
 
@@ -344,6 +392,8 @@ fn a_controller_of_another_cluster_is_not_spoken_to() {
         protocol: 1,
         software: "anet-controller".to_owned(),
         cluster: "other".to_owned(),
+        cursor: world.controller.cursor(),
+        digest: world.vswitch.digest().total(),
     }));
     world.publish(&[withdrawn()]);
     world.deliver(0);

@@ -139,7 +139,11 @@ fn controller_messages() -> Vec<ControllerMessage> {
             protocol: 1,
             software: text("anet-controller 0.1.0"),
             cluster: text("lab"),
-            incarnation: 1,
+            cursor: Cursor {
+                incarnation: 1,
+                revision: 7,
+            },
+            digest: Digest::from_bytes([9; 16]),
         },
         ControllerMessage::Changeset(vec![]),
         ControllerMessage::Changeset(vec![1, 2, 3]),

@@ -172,10 +172,8 @@ impl Agent {
     }
 
     /// True where what is desired is certainly not older than what the data plane has.
-    pub(super) fn is_newest(&self) -> bool {
-        let (desired, recorded) = (self.desired.cursor(), self.memory.recorded.cursor);
-        let caught_up = (desired.incarnation, desired.revision) >= (recorded.incarnation, recorded.revision);
-        self.memory.settled || (self.memory.confirmed && caught_up)
+    pub(super) const fn is_newest(&self) -> bool {
+        self.memory.settled
     }
 
     /// True where the data plane has exactly what is desired.
@@ -196,12 +194,8 @@ impl Agent {
         self.memory.paused = false;
         self.memory.retry = self.memory.stalled;
         self.memory.again = true;
-        if let Session::Open { seconds, .. } = &mut self.session {
-            *seconds = seconds.saturating_add(1);
-            // Who has said hello and sees no need for a change has nothing newer for us.
-            if *seconds >= super::session::SILENCE_CONFIRMS {
-                self.memory.settled = true;
-            }
+        if let Session::Open { .. } = &self.session {
+            self.compare_with_controller();
             self.report();
         }
         if self.knowledge().is_some() && !self.memory.ports_asked {

@@ -39,7 +39,7 @@ impl Agent {
                 "port {id} is attached by its MAC: detach that (--mac {mac})"
             ));
         }
-        Ok("it is so already".to_owned())
+        Ok(self.told_of_attachments("it is so already").to_owned())
     }
 
     fn answer(&mut self, ticket: Ticket, answer: Result<String, String>) {
@@ -58,22 +58,15 @@ impl Agent {
             attachment,
         } = attaching;
         let detaches = attachment == Attachment::Detached;
+        // What was not written may be there all the same, until something else is.
+        self.memory.attachments_due = outcome.is_err();
         // Detaching closes, and is carried out at any rate.
-        self.memory.attachments_due = match detaches {
-            true => outcome.is_err(),
-            false => self.memory.attachments_due && outcome.is_err(),
-        };
         if let (Err(reason), false) = (&outcome, detaches) {
             self.attachments = before;
             let text = format!("not attached, since it cannot be written: {reason}");
             return self.answer(ticket, Err(text));
         }
-        let told = match outcome {
-            Ok(()) => "kept",
-            Err(_) => {
-                "done, and it could not be written: tried again each second, and until then it comes back with a restart"
-            }
-        };
+        let told = self.told_of_attachments("kept");
         let plan = self.merged.plan();
         let ports = self.attachments.differing(&before, plan).into_iter();
         let changes: Vec<Change> = ports
@@ -100,6 +93,16 @@ impl Agent {
                 self.attachments = before;
                 self.answer(ticket, Err(format!("not attached: {error}")));
                 self.write_attachments();
+            }
+        }
+    }
+
+    /// What somebody is told whose attachment is carried out: `done`, unless it is not on the disk.
+    pub(super) fn told_of_attachments(&self, done: &'static str) -> &'static str {
+        match (self.memory.attachments_due, &self.memory.not_durable) {
+            (false, _) | (_, None) => done,
+            (true, Some(_)) => {
+                "done, and it could not be written: tried again each second, and until then it comes back with a restart"
             }
         }
     }

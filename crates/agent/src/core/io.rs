@@ -116,6 +116,10 @@ pub enum Said {
         software: String,
         /// Its cluster.
         cluster: String,
+        /// Where this host's plan stands with it.
+        cursor: Cursor,
+        /// The digest of that plan.
+        digest: Digest,
     },
     /// A changeset that a controller of our cluster signed, or why it is none.
     Changeset(Result<SignedChangeset, String>),

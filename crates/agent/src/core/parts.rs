@@ -65,6 +65,8 @@ pub(super) struct Batch {
     pub(super) merged: Vec<Applied>,
     /// The attachments of MACs that went to other ports by it.
     pub(super) moved: Vec<Moved>,
+    /// What the data plane is to have was made anew from what is desired, so that `merged` says nothing.
+    pub(super) anew: bool,
 }
 
 /// Why the data plane is being changed.
@@ -115,10 +117,10 @@ pub(super) enum Session {
     },
     /// Our hello was said.
     Greeting,
-    /// So was the controller's; with the seconds since.
+    /// So was the controller's; with what it had for us then.
     Open {
         software: String,
-        seconds: u32,
+        newest: Place,
     },
 }
 
@@ -165,10 +167,8 @@ pub(super) struct Memory {
     pub(super) close_due: bool,
     /// The data plane refused for a reason that passes: tried again at the next tick.
     pub(super) paused: bool,
-    /// A controller's changeset was taken, or was known already, since this process began.
-    pub(super) confirmed: bool,
-    /// The data plane had what it was to have at least once since this process began, or a controller has nothing newer:
-    /// what it may have besides is not newer.
+    /// The data plane had what it was to have at least once since this process began, or what is desired came to what a controller
+    /// had when it said hello: what the data plane may have besides is not newer.
     pub(super) settled: bool,
     /// The controller's plan as read back from the data plane.
     pub(super) verified: Digest,

@@ -43,7 +43,8 @@ impl Agent {
     fn drop_questions(&mut self) {
         match self.memory.busy.take() {
             Some(Busy::Applying(Applying::Attachment(ticket))) => {
-                let text = "kept; the vswitch does not answer, and attaches it when it does".to_owned();
+                let told = self.told_of_attachments("kept");
+                let text = format!("{told}; the vswitch does not answer, and gets it when it does");
                 self.outputs.push(Output::Answer(ticket, Ok(text)));
             }
             Some(Busy::Applying(_) | Busy::Asking) => {}
@@ -130,6 +131,9 @@ impl Agent {
 
     /// The data plane gets all that it is to have.
     pub(super) fn bring_up_to_date(&mut self) -> bool {
+        if self.memory.stalled && self.memory.close_due {
+            self.narrow();
+        }
         let changes = diff(&HostPlan::default(), self.merged.plan());
         self.apply(true, changes, Applying::Whole)
     }
@@ -185,7 +189,10 @@ impl Agent {
             }
         };
         match (refused, local) {
-            (None, Some(ticket)) => self.outputs.push(Output::Answer(ticket, Ok("done".to_owned()))),
+            (None, Some(ticket)) => {
+                let text = self.told_of_attachments("done").to_owned();
+                self.outputs.push(Output::Answer(ticket, Ok(text)));
+            }
             (None, None) => {}
             (Some((invalid, reason)), local) => {
                 self.event(format!("the vswitch did not take a change: {reason}"));

@@ -8,10 +8,7 @@ use anet_wire::session::{
 
 use super::agent::Agent;
 use super::io::{Asked, Output, Said};
-use super::parts::{Plane, Session};
-
-/// Seconds after its hello in which a controller that sends nothing has said that we are up to date.
-pub(super) const SILENCE_CONFIRMS: u32 = 3;
+use super::parts::{Busy, Place, Plane, Session};
 
 /// Changesets that may wait.
 const WAITING_MAXIMUM: usize = 64;
@@ -50,9 +47,11 @@ impl Agent {
                     protocol,
                     software,
                     cluster,
+                    cursor,
+                    digest,
                 },
             ) => {
-                self.welcomed(protocol, software, &cluster);
+                self.welcomed(protocol, software, &cluster, Place { cursor, digest });
             }
             (Session::Greeting, _) => {
                 self.close_session("the controller did not begin with its hello".to_owned(), true);
@@ -70,7 +69,7 @@ impl Agent {
         }
     }
 
-    fn welcomed(&mut self, protocol: u32, software: String, cluster: &str) {
+    fn welcomed(&mut self, protocol: u32, software: String, cluster: &str, newest: Place) {
         if cluster != self.identity.cluster {
             let ours = &self.identity.cluster;
             let reason = format!("the controller is of cluster `{cluster}`, this host of `{ours}`");
@@ -83,7 +82,18 @@ impl Agent {
             return self.close_session(reason, false);
         }
         self.event(format!("in session with {software}"));
-        self.session = Session::Open { software, seconds: 0 };
+        self.session = Session::Open { software, newest };
+        self.compare_with_controller();
+    }
+
+    /// What the controller had when it said hello may be what is desired already: then nothing newer is on its way.
+    pub(super) fn compare_with_controller(&mut self) {
+        let may_be_taken_back = matches!(self.memory.busy, Some(Busy::Writing(_)));
+        if let Session::Open { newest, .. } = &self.session
+            && !may_be_taken_back
+        {
+            self.memory.settled |= newest.digest == self.desired.digest().total();
+        }
     }
 
     fn close_session(&mut self, reason: String, retry: bool) {
@@ -131,8 +141,13 @@ impl Agent {
         self.event(format!(
             "a changeset to revision {changeset_to} is refused: {reason}"
         ));
+        // What is too old is so beside what is accepted, be it applied or not.
+        let cursor = match refusal {
+            Refusal::Outdated => self.desired.cursor(),
+            _ => self.memory.applied.cursor,
+        };
         self.send(AgentMessage::Refused {
-            cursor: self.memory.applied.cursor,
+            cursor,
             changeset_to,
             refusal,
             reason,

@@ -11,7 +11,7 @@ use super::claims::Moved;
 use super::closing::closing;
 use super::delta::settled;
 use super::io::{AppliedRecord, Output, Record};
-use super::parts::{Applying, Batch, Busy, Knowledge, Place, changes_of};
+use super::parts::{Applying, Batch, Busy, Knowledge, Place, Session, changes_of};
 
 /// Entries in the log from which on it is shortened, however small the plan.
 const LOG_MINIMUM: usize = 1_000;
@@ -47,6 +47,10 @@ impl Agent {
     }
 
     fn take_changeset(&mut self, changeset: Changeset, batch: &mut Batch) {
+        if self.needs_whole_plan(&changeset) {
+            let reason = "the vswitch has a plan that this host's disk does not know: only the whole plan shows what is newer";
+            return self.refuse(changeset.to, Refusal::SnapshotNeeded, reason.to_owned());
+        }
         match self.desired.apply(&changeset) {
             Ok(applied) => {
                 let moved = self.attachments.follow(&self.desired, &applied.changes);
@@ -56,6 +60,17 @@ impl Agent {
                         batch.desired.push(applied);
                         batch.merged.push(merged);
                         batch.moved.extend(moved);
+                    }
+                    Err(_) if self.memory.closed_from.is_some() => {
+                        // What is closed is in its way, and is closed by itself or by one behind it.
+                        self.merge_anew();
+                        if self.knowledge() == Some(Knowledge::Same) {
+                            self.know(Knowledge::Behind);
+                        }
+                        batch.changesets.push(changeset);
+                        batch.desired.push(applied);
+                        batch.moved.extend(moved);
+                        batch.anew = true;
                     }
                     Err(error) => {
                         // It was put a moment ago.
@@ -67,7 +82,6 @@ impl Agent {
                 }
             }
             Err(ApplyError::AlreadyApplied { .. }) => {
-                self.memory.confirmed = true;
                 if batch.changesets.is_empty() && self.memory.applied == Place::of(&self.desired) {
                     self.acknowledge();
                 }
@@ -95,6 +109,19 @@ impl Agent {
             ));
         }
         all
+    }
+
+    /// A data plane that may have something newer is left alone until what is desired has come to what the controller has. Step by
+    /// step it would not: the controller waits for acknowledgements between them.
+    fn needs_whole_plan(&self, changeset: &Changeset) -> bool {
+        let Session::Open { newest, .. } = &self.session else {
+            return false;
+        };
+        self.knowledge() == Some(Knowledge::Unknown)
+            && !self.is_newest()
+            && !changeset.snapshot
+            && changeset.to > self.desired.revision()
+            && changeset.to < newest.cursor.revision
     }
 
     pub(super) fn persisted(&mut self, outcome: Result<(), String>) {
@@ -144,7 +171,7 @@ impl Agent {
 
     /// Changesets are on the disk: now they may come into the data plane.
     fn written(&mut self, batch: Batch) {
-        self.memory.confirmed = true;
+        self.come_to_controller();
         let changes = changes_of(&batch.merged);
         self.memory.logged += changes_of(&batch.desired).len().max(1);
         self.memory.attachments_due |= !batch.moved.is_empty();
@@ -163,15 +190,27 @@ impl Agent {
         }
     }
 
+    /// What is on the disk now may be what the controller had when it said hello, or what has come of that since.
+    fn come_to_controller(&mut self) {
+        if let Session::Open { newest, .. } = &self.session {
+            let (ours, theirs) = (self.desired.cursor(), newest.cursor);
+            self.memory.settled |= (ours.incarnation, ours.revision) >= (theirs.incarnation, theirs.revision);
+        }
+        self.compare_with_controller();
+    }
+
     /// They are not: everything is as before, and they wait.
     fn not_written(&mut self, batch: Batch) {
         for applied in batch.desired.iter().rev() {
             let _ = self.desired.take_back(applied);
         }
-        for merged in batch.merged.iter().rev() {
-            let _ = self.merged.take_back(merged);
-        }
         self.attachments.take_back(&batch.moved);
+        match batch.anew {
+            true => self.merge_anew(),
+            false => batch.merged.iter().rev().for_each(|merged| {
+                let _ = self.merged.take_back(merged);
+            }),
+        }
         for changeset in batch.changesets.into_iter().rev() {
             self.memory.waiting.push_front(changeset);
         }
@@ -197,27 +236,35 @@ impl Agent {
         if self.knowledge() != Some(Knowledge::Same) {
             return false;
         }
-        self.memory.close_due = false;
-        let changes = self.changes_of_waiting();
-        let closings = closing(self.merged.plan(), &changes);
-        if closings.is_empty() {
-            return true;
-        }
-        let plain = self.memory.closed_from.unwrap_or(self.merged.digest().total());
-        let done = self.close_as_far_as_valid(closings);
+        let done = self.narrow();
         if done.is_empty() {
             return true;
         }
-        self.memory.closed_from = Some(plain);
-        let count = done.len();
-        self.event(format!(
-            "{count} entries are closed in the data plane, although it cannot be written down"
-        ));
         let changes = settled(self.merged.plan(), &done);
         self.apply(false, changes, Applying::Closing)
     }
 
+    /// The same in what the data plane is to have; answers what is closed.
+    pub(super) fn narrow(&mut self) -> Vec<Change> {
+        self.memory.close_due = false;
+        let changes = self.changes_of_waiting();
+        let closings = closing(self.merged.plan(), &changes);
+        let plain = self.memory.closed_from.unwrap_or(self.merged.digest().total());
+        let done = self.close_as_far_as_valid(closings);
+        if !done.is_empty() {
+            self.memory.closed_from = Some(plain);
+            let count = done.len();
+            self.event(format!(
+                "{count} entries are closed in the data plane, although it cannot be written down"
+            ));
+        }
+        done
+    }
+
     fn close_as_far_as_valid(&mut self, closings: Vec<Change>) -> Vec<Change> {
+        if closings.is_empty() {
+            return closings;
+        }
         if let Ok(applied) = self.merge_as_it_is(closings.clone()) {
             return applied;
         }

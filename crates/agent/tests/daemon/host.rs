@@ -105,11 +105,13 @@ impl Controller {
             receiver,
             hello,
         };
+        // The host has what the controller has.
         session.say(&ControllerMessage::Welcome {
             protocol: 1,
             software: "a test".to_owned(),
             cluster: CLUSTER.to_owned(),
-            incarnation: 1,
+            cursor: session.hello.cursor,
+            digest: session.hello.digest,
         });
         session
     }

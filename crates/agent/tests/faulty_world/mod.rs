@@ -339,6 +339,8 @@ impl World {
             protocol: 1,
             software: "anet-controller test".to_owned(),
             cluster: CLUSTER.to_owned(),
+            cursor: self.controller.cursor(),
+            digest: PlanDigest::of(self.controller.plan()).total(),
         }));
     }
 

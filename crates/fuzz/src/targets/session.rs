@@ -39,7 +39,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
             protocol: 1,
             software: "fuzz".to_owned(),
             cluster: "lab".to_owned(),
-            incarnation: 1,
+            cursor: Cursor {
+                incarnation: 1,
+                revision: 2,
+            },
+            digest: Digest::default(),
         },
         ControllerMessage::Farewell {
             reason: "bye".to_owned(),

@@ -91,12 +91,15 @@ pub fn encode_controller_message(message: &ControllerMessage) -> Vec<u8> {
             protocol,
             software,
             cluster,
-            incarnation,
+            cursor,
+            digest,
         } => Told::Welcome(proto::Welcome {
             protocol: *protocol,
             software: cut(software, NAME_MAXIMUM),
             cluster: cut(cluster, NAME_MAXIMUM),
-            incarnation: *incarnation,
+            incarnation: cursor.incarnation,
+            revision: cursor.revision,
+            digest: digest.to_bytes().to_vec(),
         }),
         ControllerMessage::Changeset(envelope) => Told::Changeset(envelope.clone()),
         ControllerMessage::Trace { id, request } => Told::Trace(proto::SessionTrace {
@@ -120,7 +123,11 @@ pub fn decode_controller_message(bytes: &[u8]) -> Result<ControllerMessage, Deco
                 protocol: message.protocol,
                 software: text("welcome.software", message.software, NAME_MAXIMUM)?,
                 cluster: text("welcome.cluster", message.cluster, NAME_MAXIMUM)?,
-                incarnation: message.incarnation,
+                cursor: Cursor {
+                    incarnation: message.incarnation,
+                    revision: message.revision,
+                },
+                digest: at("welcome.digest", digest(&message.digest))?,
             },
             Told::Changeset(envelope) => ControllerMessage::Changeset(envelope),
             Told::Trace(message) => ControllerMessage::Trace {

@@ -99,7 +99,7 @@ pub enum AgentMessage {
     },
     /// A changeset was not applied; nothing changed. The controller answers with a snapshot, or reports.
     Refused {
-        /// What is applied.
+        /// What is applied; of what is too old, what it is too old for: what is accepted.
         cursor: Cursor,
         /// Where the changeset would have led; 0 where it could not be read.
         changeset_to: Revision,
@@ -130,8 +130,10 @@ pub enum ControllerMessage {
         software: String,
         /// The cluster it belongs to. At most 128 bytes.
         cluster: String,
-        /// The history that it speaks of.
-        incarnation: u64,
+        /// Where the host's plan stands now. What is older leads there by what follows.
+        cursor: Cursor,
+        /// The digest of that plan.
+        digest: Digest,
     },
     /// A changeset: a signed envelope whose payload is a [`SignedChangeset`].
     Changeset(Vec<u8>),

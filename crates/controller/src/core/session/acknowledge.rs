@@ -6,6 +6,7 @@ use anet_model::state::Cursor;
 use anet_wire::control::Refusal;
 
 use super::super::events::EventKind;
+use super::greet::is_ahead;
 use super::{HostSession, Output, PlanView, REPAIR_PAUSE_MS, Stage};
 
 /// What a data plane could not carry out is sent again after this time.
@@ -100,11 +101,16 @@ impl HostSession {
         if waits || follows {
             return;
         }
+        if told.refusal == Refusal::Outdated && is_ahead(cursor, view) {
+            // It had accepted more than it has applied, and more than there is.
+            live.in_flight.clear();
+            live.stage = Stage::Ahead;
+            return self.ask_for_incarnation(cursor, view, now_ms, outputs);
+        }
         let last_try = live.stage == Stage::LastTry;
         live.in_flight.clear();
         live.retry_ms = (told.refusal == Refusal::Unavailable).then_some(now_ms + RETRY_MS);
         live.stage = match told.refusal {
-            Refusal::Outdated if cursor.incarnation > view.incarnation => Stage::Ahead,
             Refusal::Invalid | Refusal::Unavailable if last_try => Stage::Stuck,
             Refusal::Invalid | Refusal::Unavailable => Stage::Snapshot { last_try: true },
             _ if last_try => Stage::Stuck,

@@ -149,7 +149,7 @@ impl HostSession {
         }
     }
 
-    fn ask_for_incarnation(
+    pub(super) fn ask_for_incarnation(
         &mut self,
         cursor: Cursor,
         view: &PlanView<'_>,
@@ -169,7 +169,7 @@ impl HostSession {
         }
         self.minted_ms = Some(now_ms);
         let text = format!(
-            "the host has applied revision {} of incarnation {}, the store is at revision {} of incarnation {}: the store was restored from \
+            "the host has revision {} of incarnation {}, the store is at revision {} of incarnation {}: the store was restored from \
              an older copy; history begins anew, and every host gets its whole plan",
             cursor.revision, cursor.incarnation, view.revision, view.incarnation
         );
@@ -180,7 +180,7 @@ impl HostSession {
 }
 
 /// True where an agent has what the store has not.
-const fn is_ahead(cursor: Cursor, view: &PlanView<'_>) -> bool {
+pub(super) const fn is_ahead(cursor: Cursor, view: &PlanView<'_>) -> bool {
     cursor.incarnation > view.incarnation
         || (cursor.incarnation == view.incarnation && cursor.revision > view.revision)
 }
@@ -190,7 +190,11 @@ fn welcome(protocol: u32, view: &PlanView<'_>) -> ControllerMessage {
         protocol,
         software: super::super::SOFTWARE.to_owned(),
         cluster: view.cluster.to_owned(),
-        incarnation: view.incarnation,
+        cursor: Cursor {
+            incarnation: view.incarnation,
+            revision: view.revision,
+        },
+        digest: view.digest,
     }
 }
 

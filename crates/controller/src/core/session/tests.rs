@@ -500,3 +500,28 @@ fn an_older_protocol_is_told_what_to_do() {
         "{reason}"
     );
 }
+
+#[test]
+fn a_host_that_has_accepted_more_than_the_store_has_makes_history_begin_anew() {
+    let (mut session, mut agent, mut desired) = begun();
+    // What it has accepted came from a store that was put back to an older state since; it was not applied yet.
+    let refused = AgentMessage::Refused {
+        cursor: Cursor {
+            incarnation: 1,
+            revision: 50,
+        },
+        changeset_to: desired.revision,
+        refusal: Refusal::Outdated,
+        reason: "the snapshot is older".to_owned(),
+    };
+    let outputs = session.message(1, refused.clone(), &desired.view(), 0);
+    assert!(outputs.contains(&Output::Mint { above: 1 }), "{outputs:?}");
+    assert_eq!(changesets(&outputs), Vec::<&Changeset>::new());
+    let again = session.message(1, refused, &desired.view(), 0);
+    assert!(!again.contains(&Output::Mint { above: 1 }), "once is enough");
+    desired.incarnation = 2;
+    let outputs = session.began_anew(&desired.view());
+    assert_eq!(changesets(&outputs).len(), 1);
+    settle(&mut session, &mut agent, &desired, outputs);
+    assert!(session.is_in_step(2));
+}
