@@ -206,6 +206,12 @@ impl Folder {
 
 /// Puts bytes where `path` says, whole or not at all, durably.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    put_in_place(path, bytes)?;
+    sync_folder_of(path)
+}
+
+/// Puts bytes where `path` says, whole or not at all. A loss of power may take that back until the folder is synced.
+pub(super) fn put_in_place(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let fresh = beside(path, ".new");
     let written = write_synced(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, path));
     if let Err(error) = written {
@@ -213,6 +219,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         let _ = std::fs::remove_file(&fresh);
         return Err(DiskError::of("write", path, error));
     }
+    Ok(())
+}
+
+/// Makes sure of what is where in the folder of a file.
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), DiskError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|error| DiskError::of("sync the folder of", path, error))

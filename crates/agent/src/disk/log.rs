@@ -30,6 +30,8 @@ pub struct Log {
     file: File,
     /// Up to here it is good.
     length: u64,
+    /// It was put in the place of another one, and a loss of power may bring that one back.
+    loose: bool,
 }
 
 /// What a file had.
@@ -150,6 +152,9 @@ impl Log {
             )?;
         }
         let log = Self::at_end(path, kind)?;
+        if let Err(error) = log.file.sync_all() {
+            told.push(format!("{} cannot be synced: {error}", path.display()));
+        }
         Ok((log, found.records))
     }
 
@@ -166,11 +171,15 @@ impl Log {
             kind,
             file,
             length,
+            loose: false,
         })
     }
 
     /// Adds records, all or none of them; they are there also after a loss of power when this returns.
     pub fn append<'a>(&mut self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<(), DiskError> {
+        if std::mem::take(&mut self.loose) {
+            super::sync_folder_of(&self.path).inspect_err(|_| self.loose = true)?;
+        }
         let failed = |error| DiskError::of("add to", &self.path, error);
         let bytes = framed(contents).map_err(failed)?;
         // What an attempt before this one left behind goes.
@@ -187,8 +196,17 @@ impl Log {
     /// Replaces all records.
     pub fn replace<'a>(&mut self, contents: impl IntoIterator<Item = &'a [u8]>) -> Result<(), DiskError> {
         let bytes = whole(self.kind, contents).map_err(|error| DiskError::of("write", &self.path, error))?;
-        super::replace(&self.path, &bytes)?;
+        self.put_in_place(&bytes)?;
+        super::sync_folder_of(&self.path)?;
+        self.loose = false;
+        Ok(())
+    }
+
+    /// From here on the new file is the one that is added to, whatever comes of the rest.
+    fn put_in_place(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
+        super::put_in_place(&self.path, bytes)?;
         *self = Self::at_end(&self.path, self.kind)?;
+        self.loose = true;
         Ok(())
     }
 
@@ -281,5 +299,22 @@ mod tests {
             let found = read(&bytes, KIND);
             prop_assert_eq!(found.good + found.rest, bytes.len() as u64);
         }
+    }
+
+    #[test]
+    fn what_is_added_after_a_replacement_that_was_not_synced_is_in_the_file() {
+        let folder = std::env::temp_dir().join(format!("anet-log-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("desired");
+        let (mut log, _) = Log::open(&path, KIND, &mut Vec::new()).unwrap();
+        log.append([b"old".as_slice()]).unwrap();
+        // The folder could not be synced: whoever asked was told that it failed.
+        let bytes = whole(KIND, [b"new".as_slice()]).unwrap();
+        log.put_in_place(&bytes).unwrap();
+        log.append([b"more".as_slice()]).unwrap();
+        assert!(!log.loose, "what is added is there after a loss of power");
+        let (_, records) = Log::open(&path, KIND, &mut Vec::new()).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(records, [b"new".to_vec(), b"more".to_vec()]);
     }
 }

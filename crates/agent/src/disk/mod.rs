@@ -25,6 +25,7 @@ use anet_wire::codec::{decode_changeset, encode_changeset};
 use crate::core::{AppliedRecord, Record, Restored};
 pub use attachments::{AttachmentText, attachment_text};
 pub use files::{DiskError, Folder, Joined, replace, set_aside};
+use files::{put_in_place, sync_folder_of};
 use log::Log;
 
 const DESIRED: [u8; 8] = *b"desired\0";
@@ -56,6 +57,10 @@ impl Disk {
             applied: places.iter().rev().find_map(|bytes| applied_record(bytes)),
             attachments: attachments::read(&disk.attachments, &mut told)?,
         };
+        // The process that wrote all this may have ended before it was synced: what is built on it must not be lost after that.
+        if let Err(error) = sync_folder_of(&disk.attachments) {
+            told.push(error.to_string());
+        }
         Ok((disk, restored, told))
     }
 
