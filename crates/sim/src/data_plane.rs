@@ -1,4 +1,6 @@
 //! A host's data plane: the vswitch's own control core, real tables and a real worker, without devices.
+//!
+//! Beside it stands the slow reference of what a packet's fate is under the plan that it has; each packet is judged by both.
 
 use std::net::IpAddr;
 
@@ -7,7 +9,8 @@ use anet_datapath::connections::{Config, Connections, words_for};
 use anet_datapath::egress::Egress;
 use anet_datapath::interface::Interface;
 use anet_datapath::pipeline::Environment;
-use anet_datapath::tables::Tables;
+use anet_datapath::tables::{TableOp, Tables};
+use anet_datapath::testing::reference::{Expected, Packet, Reference, Source};
 use anet_memory::pool::{Pool, PoolSettings};
 use anet_memory::words::Words;
 use anet_model::changeset::Changeset;
@@ -18,11 +21,16 @@ use anet_vswitch::core::control::Control;
 use anet_wire::control::Response;
 use anet_wire::control::report::DigestReport;
 
+use crate::defect::Defect;
+use crate::violation::{Violation, violation};
+
 /// Hash seed of tables and caches: any.
 const SEED: u64 = 7;
-const CONNECTIONS: u32 = 512;
-/// What one packet takes, in nanoseconds of the worker's clock.
-const STEP_NS: u64 = 1_000;
+/// More than there are in a run, so that none has to go for another.
+const CONNECTIONS: u32 = 16_384;
+/// What one packet takes, in nanoseconds of the worker's clock: so much that no budget is spent, and so little that nothing
+/// grows old.
+const STEP_NS: u64 = 20_000;
 
 /// Where a frame went out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +51,13 @@ pub struct DataPlane {
     pool: Pool,
     egress: Egress,
     now_ns: u64,
+    reference: Reference,
+    defect: Defect,
 }
 
 impl DataPlane {
     /// One with nothing in it, as after a start.
-    pub fn new() -> Self {
+    pub fn new(defect: Defect) -> Self {
         let words = Words::anonymous(words_for(CONNECTIONS)).expect("a few pages");
         let config = Config {
             shards: 1,
@@ -74,6 +84,8 @@ impl DataPlane {
             pool: Pool::new(pool).expect("a few pages"),
             egress: Egress::default(),
             now_ns: 1_000_000_000,
+            reference: Reference::default(),
+            defect,
         }
     }
 
@@ -86,9 +98,11 @@ impl DataPlane {
     pub fn apply(&mut self, changeset: &Changeset) -> Response {
         match self.control.apply(changeset) {
             Ok(operations) => {
-                operations
-                    .iter()
-                    .for_each(|operation| self.tables.perform(operation));
+                let skipped = |operation: &&TableOp| {
+                    self.defect == Defect::StaleFlow && matches!(operation, TableOp::BumpRule(_))
+                };
+                let performed = operations.iter().filter(|operation| !skipped(operation));
+                performed.for_each(|operation| self.tables.perform(operation));
                 Response::Applied {
                     revision: self.control.state().revision(),
                     digest: self.control.state().digest().total(),
@@ -103,17 +117,56 @@ impl DataPlane {
         self.control.digest_report(&self.control.audit(&self.tables))
     }
 
-    /// A frame out of a guest's port; `None` where there is no such port.
-    pub fn from_guest(&mut self, port: &PortId, frame: &[u8]) -> Option<Vec<Sent>> {
-        let index = self.control.builder().port_index(port)?;
-        Some(self.run(Interface::port(index), frame))
+    /// A packet out of a guest's port: where it goes. An error where that is not as the reference has it.
+    pub fn from_guest(
+        &mut self,
+        port: &PortId,
+        packet: &Packet,
+        frame: &[u8],
+    ) -> Result<Option<Sent>, Violation> {
+        let Some(index) = self.control.builder().port_index(port) else {
+            return Ok(None);
+        };
+        let sent = self.run(Interface::port(index), frame);
+        self.judged(&Source::Port(port.clone()), packet, frame, sent)
     }
 
-    /// A frame out of the tunnel, from an endpoint.
-    pub fn from_tunnel(&mut self, (source, local): (IpAddr, IpAddr), vni: Vni, frame: &[u8]) -> Vec<Sent> {
+    /// A packet out of the tunnel, from an endpoint to this host's own.
+    pub fn from_tunnel(
+        &mut self,
+        (source, local): (IpAddr, IpAddr),
+        vni: Vni,
+        packet: &Packet,
+        frame: &[u8],
+    ) -> Result<Option<Sent>, Violation> {
         let macs = (Mac([2, 9, 9, 9, 9, 1]), Mac([2, 9, 9, 9, 9, 2]));
         let outer = FrameBuilder::udp(macs.0, macs.1, source, local, (50_000, 4789)).vxlan(vni, frame);
-        self.run(Interface::UPLINK, &outer.build())
+        let sent = self.run(Interface::UPLINK, &outer.build());
+        self.judged(&Source::Tunnel(source, vni), packet, frame, sent)
+    }
+
+    fn judged(
+        &mut self,
+        source: &Source,
+        packet: &Packet,
+        frame: &[u8],
+        mut sent: Vec<Sent>,
+    ) -> Result<Option<Sent>, Violation> {
+        let expected = self.reference.judge(self.control.plan(), source, packet);
+        let agrees = match (&expected, sent.as_slice()) {
+            (Expected::Drop(_), []) => true,
+            (Expected::Deliver(port), [Sent::Port(to, bytes)]) => to == port && bytes == frame,
+            (Expected::Encapsulate(endpoint, vni), [Sent::Tunnel(to, segment, bytes)]) => {
+                (to, segment) == (endpoint, vni) && bytes == frame
+            }
+            _ => false,
+        };
+        match agrees {
+            true => Ok(sent.pop()),
+            false => Err(violation(format!(
+                "{packet:?} from {source:?} is {expected:?} under the plan that the data plane has, and was sent to {sent:?}"
+            ))),
+        }
     }
 
     fn run(&mut self, interface: Interface, bytes: &[u8]) -> Vec<Sent> {
@@ -150,12 +203,6 @@ impl DataPlane {
             }
         });
         sent
-    }
-}
-
-impl Default for DataPlane {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

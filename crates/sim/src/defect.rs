@@ -16,15 +16,21 @@ pub enum Defect {
     EarlyAcknowledgement,
     /// Digests are not compared: the data plane is believed to have what it was given.
     NoDigest,
+    /// What is applied, or attached, and could not be written down is not tried again.
+    ForgottenWrite,
+    /// Where a rule changes, flows that exist are not asked again.
+    StaleFlow,
 }
 
 impl Defect {
     /// All that can be planted.
-    pub const PLANTED: [Defect; 5] = [
+    pub const PLANTED: [Defect; 7] = [
         Defect::NoReadSetCompare,
         Defect::StaleSnapshot,
         Defect::TornApply,
         Defect::EarlyAcknowledgement,
         Defect::NoDigest,
+        Defect::ForgottenWrite,
+        Defect::StaleFlow,
     ];
 }

@@ -2,22 +2,27 @@
 //!
 //! The agent's outputs are carried out one at a time, so that a crash fits between any two.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use anet_agent::core::{Agent, Asked, Identity, Input, Output, PlaneAnswer, Record, Restored, Said};
+use anet_agent::core::{Agent, Asked, Identity, Input, Output, PlaneAnswer, Record, Said};
 use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::Digest;
-use anet_model::host_plan::PortId;
+use anet_model::host_plan::{Attachment, Port, PortId};
 use anet_model::intent::HostId;
 use anet_wire::codec::decode_signed_changeset;
 use anet_wire::control::Response;
 use anet_wire::control::report::{DigestReport, LinkState, PortState};
 use anet_wire::session::{AgentMessage, ControllerMessage, SignedChangeset};
 
+use crate::attachments::Attachments;
+use crate::chance::Chance;
 use crate::data_plane::DataPlane;
 use crate::defect::Defect;
-use crate::truth::{Order, Truth};
+use crate::disk::{Disk, Outcome};
+use crate::ledger::{Ledger, plain};
+use crate::log::Log;
+use crate::truth::Truth;
 use crate::violation::{Violation, violation};
 
 /// The cluster's name.
@@ -40,61 +45,77 @@ pub struct Host {
     pub agent: Option<Agent>,
     /// The data plane, while it lives.
     pub plane: Option<DataPlane>,
-    disk: Restored,
+    /// What the agent writes on.
+    pub disk: Disk,
+    /// What the data plane has had.
+    pub ledger: Ledger,
+    /// What its ports are attached to.
+    pub attachments: Attachments,
     inputs: VecDeque<Input>,
     outputs: VecDeque<Output>,
     epoch: u64,
     lives: u64,
-    /// Every plan that the data plane has ever had.
-    held: BTreeSet<Digest>,
-    /// The oldest place in history that what is in the data plane may be of.
-    in_plane: Order,
-    /// Somebody else's hand was in the data plane, and nobody has mended it yet.
-    pub tampered: bool,
+    /// A write was refused in this life of the agent's.
+    refused: bool,
+    /// What was synced was lost.
+    lost: bool,
     believed: Option<DigestReport>,
+    log: Log,
     defect: Defect,
 }
 
 impl Host {
     /// One whose agent and data plane have just begun.
-    pub fn new(id: HostId, defect: Defect) -> Self {
+    pub fn new(id: HostId, chance: Chance, log: Log, defect: Defect) -> Result<Self, Violation> {
         let mut host = Self {
+            ledger: Ledger::new(id.clone()),
             id,
             agent: None,
             plane: None,
-            disk: Restored::default(),
+            disk: Disk::new(chance),
+            attachments: Attachments::default(),
             inputs: VecDeque::new(),
             outputs: VecDeque::new(),
             epoch: 0,
             lives: 0,
-            held: BTreeSet::from([Digest::default()]),
-            in_plane: (0, 0),
-            tampered: false,
+            refused: false,
+            lost: false,
             believed: None,
+            log,
             defect,
         };
         host.start_plane();
-        host.start_agent();
-        host
+        host.start_agent()?;
+        Ok(host)
     }
 
-    /// The agent begins, with what the disk has.
-    pub fn start_agent(&mut self) {
-        self.lives += 1;
-        let identity = Identity {
+    fn identity(&self) -> Identity {
+        Identity {
             host: self.id.clone(),
             cluster: CLUSTER.to_owned(),
             instance: self.lives,
             software: "anet-agent simulated".to_owned(),
             machine: "simulated".to_owned(),
-        };
-        let (agent, _told, _damaged) = Agent::restore(identity, self.disk.clone());
+        }
+    }
+
+    /// The agent begins with what the disk has, unless it lives.
+    pub fn start_agent(&mut self) -> Result<(), Violation> {
+        if self.agent.is_some() {
+            return Ok(());
+        }
+        self.lives += 1;
+        let (agent, told, damaged) = Agent::restore(self.identity(), self.disk.open());
+        if damaged || !told.is_empty() {
+            let id = &self.id;
+            return Err(violation(format!("the disk of {id} is not in order: {told:?}")));
+        }
         self.agent = Some(agent);
-        self.inputs.clear();
-        self.outputs.clear();
+        self.refused = false;
         if self.plane.is_some() {
             self.plane_up();
         }
+        Ok(())
     }
 
     /// The agent dies, whatever it was about to do.
@@ -102,14 +123,18 @@ impl Host {
         self.agent = None;
         self.inputs.clear();
         self.outputs.clear();
+        self.disk.abandon();
+        self.attachments.agent_died();
     }
 
-    /// The data plane begins, with nothing in it.
+    /// The data plane begins, with nothing in it, unless it lives.
     pub fn start_plane(&mut self) {
-        self.plane = Some(DataPlane::new());
-        self.in_plane = (0, 0);
+        if self.plane.is_some() {
+            return;
+        }
+        self.plane = Some(DataPlane::new(self.defect));
+        self.ledger.began();
         self.believed = None;
-        self.tampered = false;
         if self.agent.is_some() {
             self.plane_up();
         }
@@ -117,8 +142,25 @@ impl Host {
 
     /// The data plane dies.
     pub fn kill_plane(&mut self) {
-        self.plane = None;
-        self.plane_gone();
+        if self.plane.take().is_some() && self.agent.is_some() {
+            self.inputs.retain(|input| !matches!(input, Input::Plane(_)));
+            let reason = "it was killed".to_owned();
+            self.inputs.push_back(Input::PlaneDown { reason });
+        }
+    }
+
+    /// The machine loses its power: all that is not on its disk is gone.
+    pub fn lose_power(&mut self) {
+        self.kill_plane();
+        self.kill_agent();
+        self.disk.lose_power();
+    }
+
+    /// What the disk has synced last is lost, and its agent dies.
+    pub fn lose_last(&mut self) {
+        self.kill_agent();
+        self.disk.lose_last();
+        self.lost = true;
     }
 
     fn plane_up(&mut self) {
@@ -126,15 +168,19 @@ impl Host {
         self.inputs.push_back(Input::PlaneUp { epoch: self.epoch });
     }
 
-    fn plane_gone(&mut self) {
-        self.inputs.retain(|input| !matches!(input, Input::Plane(_)));
-        let reason = "it was killed".to_owned();
-        self.inputs.push_back(Input::PlaneDown { reason });
-    }
-
     /// Something happens to the agent; lost where it does not live.
     pub fn tell(&mut self, input: Input) {
         if self.agent.is_some() {
+            self.inputs.push_back(input);
+        }
+    }
+
+    /// Somebody on the host attaches a port, or detaches it.
+    pub fn attach(&mut self, now_ms: u64, port: &PortId, attachment: Attachment) {
+        if self.agent.is_some() {
+            let what = format_args!("{attachment:?} for port {port}");
+            self.log.note(now_ms, &self.id, what);
+            let input = self.attachments.ask(port, attachment);
             self.inputs.push_back(input);
         }
     }
@@ -146,11 +192,14 @@ impl Host {
                 protocol,
                 software,
                 cluster,
-                ..
+                cursor,
+                digest,
             } => Said::Welcome {
                 protocol,
                 software,
                 cluster,
+                cursor,
+                digest,
             },
             ControllerMessage::Changeset(payload) => {
                 let signed =
@@ -179,9 +228,15 @@ impl Host {
     }
 
     /// One step further; false where there is nothing to do.
-    pub fn step(&mut self, truth: &Truth, wants: &mut Vec<Wants>) -> Result<bool, Violation> {
+    pub fn step(&mut self, now_ms: u64, truth: &Truth, wants: &mut Vec<Wants>) -> Result<bool, Violation> {
+        if let Some((record, outcome)) = self.disk.written(now_ms) {
+            self.refused |= outcome.is_err();
+            self.log.note(now_ms, &self.id, told_of(&record, &outcome));
+            let outcome = self.told_outcome(&record, outcome);
+            self.inputs.push_back(Input::Persisted(outcome));
+        }
         if let Some(output) = self.outputs.pop_front() {
-            self.carry_out(output, truth, wants)?;
+            self.carry_out(now_ms, output, truth, wants)?;
             return Ok(true);
         }
         let (Some(agent), Some(input)) = (&mut self.agent, self.inputs.pop_front()) else {
@@ -191,28 +246,60 @@ impl Host {
         Ok(true)
     }
 
-    fn carry_out(&mut self, output: Output, truth: &Truth, wants: &mut Vec<Wants>) -> Result<(), Violation> {
+    /// The planted defect by which what is not written is forgotten, since nobody tries again.
+    fn told_outcome(&self, record: &Record, outcome: Outcome) -> Outcome {
+        match (self.defect, record) {
+            (Defect::ForgottenWrite, Record::Applied(_) | Record::Attachments(_)) => Ok(()),
+            _ => outcome,
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        now_ms: u64,
+        output: Output,
+        truth: &Truth,
+        wants: &mut Vec<Wants>,
+    ) -> Result<(), Violation> {
         match output {
-            Output::Persist(record) => self.persist(record, wants)?,
+            Output::Persist(record) => {
+                self.acknowledge_early(&record, wants)?;
+                self.disk.write(now_ms, record);
+            }
             Output::Ask { epoch, asked } => {
                 if self.plane.is_some() && epoch == self.epoch {
+                    if let Asked::Apply(changeset) = &asked {
+                        self.log.note(now_ms, &self.id, told_of_changes(changeset));
+                    }
                     let answer = self.answer(asked, truth)?;
                     self.inputs.push_back(Input::Plane(answer));
                 }
             }
             Output::Send(message) => {
+                if let AgentMessage::Hello(hello) = &message {
+                    self.log.note(
+                        now_ms,
+                        &self.id,
+                        format_args!("says hello with {:?}", hello.cursor),
+                    );
+                }
                 self.hold_acknowledgement(&message)?;
                 wants.push(Wants::Send(message));
             }
             Output::Close { retry } => wants.push(Wants::Close(retry)),
-            Output::Answer(..) | Output::Event(_) => {}
+            Output::Answer(ticket, answer) => {
+                self.log
+                    .note(now_ms, &self.id, format_args!("request {ticket}: {answer:?}"));
+                self.attachments.answered(ticket, &answer);
+            }
+            Output::Event(text) => self.log.note(now_ms, &self.id, text),
         }
         Ok(())
     }
 
-    fn persist(&mut self, record: Record, wants: &mut Vec<Wants>) -> Result<(), Violation> {
+    fn acknowledge_early(&self, record: &Record, wants: &mut Vec<Wants>) -> Result<(), Violation> {
         if self.defect == Defect::EarlyAcknowledgement
-            && let (Record::Changesets(_), Some(agent)) = (&record, &self.agent)
+            && let (Record::Changesets(_), Some(agent)) = (record, &self.agent)
         {
             let message = AgentMessage::Acknowledged {
                 cursor: agent.desired().cursor(),
@@ -221,13 +308,6 @@ impl Host {
             self.hold_acknowledgement(&message)?;
             wants.push(Wants::Send(message));
         }
-        match record {
-            Record::Changesets(changesets) => self.disk.changesets.extend(changesets),
-            Record::Plan(snapshot) => self.disk.changesets = vec![*snapshot],
-            Record::Applied(applied) => self.disk.applied = Some(applied),
-            Record::Attachments(attachments) => self.disk.attachments = attachments,
-        }
-        self.inputs.push_back(Input::Persisted(Ok(())));
         Ok(())
     }
 
@@ -247,15 +327,15 @@ impl Host {
     }
 
     fn links(&self) -> Vec<PortState> {
-        let ports = self
-            .plane
-            .iter()
-            .flat_map(|plane| plane.control().plan().ports.keys());
-        let detached = |port: &PortId| PortState {
-            port: port.clone(),
-            link: LinkState::Detached,
+        let ports = self.plane.iter().flat_map(|plane| &plane.control().plan().ports);
+        let state = |(id, port): (&PortId, &Port)| PortState {
+            port: id.clone(),
+            link: match port.attachment {
+                Attachment::Detached => LinkState::Detached,
+                _ => LinkState::Up,
+            },
         };
-        ports.map(detached).collect()
+        ports.map(state).collect()
     }
 
     fn digest(&self) -> DigestReport {
@@ -276,21 +356,22 @@ impl Host {
             if self.defect == Defect::NoDigest {
                 self.believed = Some(plane.digest());
             }
-            self.tampered &= changeset.digest_after.is_none() && !changeset.snapshot;
-            self.hold_order(truth)?;
+            let desired = self.agent.as_ref().expect("it asked").desired();
+            let plan = plane.control().plan();
+            self.ledger.applied(plan, desired, self.refused, truth)?;
         }
         Ok(response)
     }
 
     /// Somebody else changes the data plane, behind the agent's back.
-    pub fn tamper(&mut self, pick: usize) -> bool {
+    pub fn tamper(&mut self, pick: usize) {
         let Some(plane) = &mut self.plane else {
-            return false;
+            return;
         };
         let state = plane.control().state();
-        let victims = state.plan().peers.keys();
-        let Some(victim) = victims.cloned().nth(pick % state.plan().peers.len().max(1)) else {
-            return false;
+        let peers = &state.plan().peers;
+        let Some(victim) = peers.keys().nth(pick % peers.len().max(1)).cloned() else {
+            return;
         };
         let changeset = Changeset {
             incarnation: state.incarnation(),
@@ -300,54 +381,96 @@ impl Host {
             changes: vec![Change::Peer(victim, None)],
             digest_after: None,
         };
-        let done = matches!(plane.apply(&changeset), Response::Applied { .. });
-        self.tampered |= done;
-        self.held.extend(self.plane_digest());
-        done
-    }
-
-    /// The digest of what is in the data plane.
-    pub fn plane_digest(&self) -> Option<Digest> {
-        let plane = self.plane.as_ref()?;
-        Some(plane.control().state().digest().total())
-    }
-
-    /// Never an older plan over a newer one, and never one that nobody made.
-    fn hold_order(&mut self, truth: &Truth) -> Result<(), Violation> {
-        let Some(digest) = self.plane_digest() else {
-            return Ok(());
-        };
-        self.held.insert(digest);
-        let Some((first, last)) = truth.place(&self.id, digest) else {
-            let empty = digest == Digest::default();
-            return match empty || self.tampered {
-                true => Ok(()),
-                false => Err(violation(format!("{} has a plan that nobody made", self.id))),
-            };
-        };
-        self.tampered = false;
-        if last < self.in_plane {
-            let (old, new) = (last, self.in_plane);
-            return Err(violation(format!("{} has {old:?} over {new:?}", self.id)));
+        if matches!(plane.apply(&changeset), Response::Applied { .. }) {
+            self.ledger.tampered(plane.control().plan());
         }
-        self.in_plane = self.in_plane.max(first);
-        Ok(())
     }
 
-    /// What the agent says it has, the data plane has had.
+    /// The digest of what is in the data plane, as its controller knows it.
+    pub fn plane_digest(&self) -> Option<Digest> {
+        Some(plain(self.plane.as_ref()?.control().plan()))
+    }
+
+    /// What the agent says it has, the data plane has had, and a loss of power would not take it away.
     fn hold_acknowledgement(&self, message: &AgentMessage) -> Result<(), Violation> {
         let (cursor, digest) = match message {
             AgentMessage::Acknowledged { cursor, digest } => (*cursor, *digest),
             AgentMessage::Hello(hello) => (hello.cursor, hello.digest),
             _ => return Ok(()),
         };
-        match self.held.contains(&digest) {
+        // An agent whose disk has lost something says where that is now: then the data plane has something newer.
+        if !self.ledger.has_held(digest) && !self.lost {
+            return Err(violation(format!(
+                "{} says that it has {cursor:?} in its data plane, which never had it",
+                self.id
+            )));
+        }
+        let last = self.disk.synced().changesets.last();
+        let durable = last.map_or((0, 0), |last| (last.incarnation, last.to));
+        match durable >= (cursor.incarnation, cursor.revision) {
             true => Ok(()),
             false => Err(violation(format!(
-                "{} says that it has {cursor:?} in its data plane, which never had it",
+                "{} says that it has {cursor:?}, and its disk has {durable:?}",
                 self.id
             ))),
         }
+    }
+
+    /// What is not as the controllers' plan and this host's attachments have it: in the data plane, or on the disk.
+    pub fn unsettled(&self, truth: &Truth) -> Option<String> {
+        let Some((agent, plane)) = self.agent.as_ref().zip(self.plane.as_ref()) else {
+            return Some("something of it is dead".to_owned());
+        };
+        if self.plane_digest() != truth.digest(&self.id) {
+            let status = agent.status();
+            let (session, plane) = (status.session, status.vswitch);
+            return Some(format!(
+                "its data plane is not as intended: {plane:?}, {session:?}"
+            ));
+        }
+        let at_rest = self.inputs.is_empty() && self.outputs.is_empty();
+        if !at_rest || !agent.is_idle() || !self.disk.is_idle() {
+            return Some("its agent has not come to rest".to_owned());
+        }
+        let shown = plane.control().state().digest().total();
+        let synced = self.disk.synced();
+        let (agent, _, _) = Agent::restore(self.identity(), synced.clone());
+        let (desired, merged) = (agent.desired().digest().total(), agent.merged().digest().total());
+        if Some(desired) != truth.digest(&self.id) || merged != shown {
+            return Some("its disk leads to something else".to_owned());
+        }
+        let applied = synced.applied.unwrap_or_default();
+        if Some(applied.digest) != self.plane_digest() || applied.shown != shown {
+            return Some("its disk does not know what is applied".to_owned());
+        }
+        self.attachments
+            .unsettled(&synced.attachments, plane.control().plan())
+    }
+}
+
+/// A write and its outcome in a line.
+fn told_of(record: &Record, outcome: &Outcome) -> String {
+    let place = |changeset: &Changeset| (changeset.incarnation, changeset.to);
+    let what = match record {
+        Record::Changesets(changesets) => {
+            format!("changesets up to {:?}", changesets.last().map(place))
+        }
+        Record::Plan(snapshot) => format!("the plan of {:?}", place(snapshot)),
+        Record::Applied(applied) => format!("that {:?} is applied", applied.cursor),
+        Record::Attachments(_) => "attachments".to_owned(),
+    };
+    match outcome {
+        Ok(()) => format!("written: {what}"),
+        Err(reason) => format!("not written: {what}: {reason}"),
+    }
+}
+
+/// What the data plane is asked to change, in a line.
+fn told_of_changes(changeset: &Changeset) -> String {
+    let count = changeset.changes.len();
+    match changeset.snapshot {
+        true => format!("the data plane gets a whole plan of {count} entries"),
+        false => format!("the data plane gets {count} changes"),
     }
 }
 

@@ -6,14 +6,22 @@
 //! quiet everything as intended, and all packets still on their way when everything but the data planes is dead. A seed that
 //! fails is run again with `anet-sim --seed N`. [`defect`]s are planted to see that they are found.
 
+pub mod attachments;
 pub mod chance;
 pub mod controller;
+pub mod conversation;
 pub mod data_plane;
 pub mod defect;
+pub mod disk;
+pub mod faults;
 pub mod host;
+pub mod ledger;
+pub mod log;
 pub mod network;
+pub mod oracle;
 pub mod run;
 pub mod serve;
+pub mod store_trouble;
 pub mod tasks;
 pub mod traffic;
 pub mod truth;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use anet_sim::defect::Defect;
-use anet_sim::run::{Size, run};
+use anet_sim::log::Log;
+use anet_sim::run::{Size, run_with};
 use clap::Parser;
 
 /// Runs seeds of the simulated fabric; the first one that fails ends it.
@@ -29,8 +30,25 @@ struct Arguments {
     #[arg(long, default_value_t = Size::default().trouble_ms)]
     trouble_ms: u64,
     /// Plants a defect, by its number.
-    #[arg(long)]
-    defect: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..Defect::PLANTED.len() as i64))]
+    defect: Option<u8>,
+}
+
+impl Arguments {
+    /// The command that runs one seed again.
+    fn replay(&self, seed: u64, size: Size) -> String {
+        let Size {
+            controllers,
+            hosts,
+            rounds,
+            trouble_ms,
+        } = size;
+        let size = format!(
+            "--controllers {controllers} --hosts {hosts} --rounds {rounds} --trouble-ms {trouble_ms}"
+        );
+        let defect = self.defect.map(|number| format!(" --defect {number}"));
+        format!("anet-sim --seed {seed} {size}{}", defect.unwrap_or_default())
+    }
 }
 
 fn main() -> ExitCode {
@@ -43,12 +61,15 @@ fn main() -> ExitCode {
     };
     let defect = arguments
         .defect
-        .and_then(|number| Defect::PLANTED.get(number).copied());
+        .and_then(|number| Defect::PLANTED.get(usize::from(number)).copied());
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.count) {
-        match run(seed, size, defect.unwrap_or_default()) {
-            Ok(outcome) => println!("seed {seed}: ok, {outcome:?}"),
+        let log = Log::default();
+        match run_with(seed, size, defect.unwrap_or_default(), &log) {
+            Ok(outcome) => println!("seed {seed}: ok, {outcome}"),
             Err(violation) => {
+                log.lines().iter().for_each(|line| eprintln!("{line}"));
                 eprintln!("seed {seed}: {violation}");
+                eprintln!("replay: {}", arguments.replay(seed, size));
                 return ExitCode::FAILURE;
             }
         }

@@ -1,7 +1,8 @@
 //! The network between agents and controllers: messages on their way, and what can go wrong with them.
 //!
 //! A stream is a number; what is said on it travels as the bytes that really go over it, so that the codec is part of every run.
-//! Beyond what a stream does, messages may be lost, come twice and overtake each other, as through brokers.
+//! Beyond what a stream does, messages may come twice and overtake each other, as through brokers. A stream that loses a message is
+//! lost itself, some time later.
 
 use std::collections::BTreeMap;
 
@@ -99,7 +100,9 @@ impl Network {
     /// Sends a message.
     pub fn send(&mut self, now_ms: u64, stream: StreamId, to: Side, bytes: Vec<u8>) {
         if self.chance.per_thousand(self.trouble.lost) {
-            return;
+            let at = now_ms + self.chance.below(LATEST_MS) as u64;
+            self.queue(at, stream, Side::Controller, Parcel::Closed);
+            return self.queue(at, stream, Side::Agent, Parcel::Closed);
         }
         if self.chance.per_thousand(self.trouble.repeated) {
             self.post(now_ms, stream, to, Parcel::Message(bytes.clone()));

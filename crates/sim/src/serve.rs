@@ -7,10 +7,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use anet_store::clock::Clock;
+use anet_controller::driver::Driver;
 use anet_wire::session::AgentMessage;
 
-use crate::controller::Shared;
 use crate::network::StreamId;
 
 /// How long a hello is waited for.
@@ -21,27 +20,22 @@ pub type Inbox = Rc<RefCell<VecDeque<Option<AgentMessage>>>>;
 
 /// Serves a stream until it ends. The last word on it is that it is closed, in `ended`.
 pub async fn serve(
-    shared: Rc<Shared>,
+    driver: Rc<Driver>,
     stream: StreamId,
     certified: String,
     inbox: Inbox,
     ended: Rc<RefCell<Vec<StreamId>>>,
 ) {
-    let until = shared.clock.now() + HELLO;
-    let first = poll_fn(|_| match inbox.borrow_mut().pop_front() {
-        Some(first) => Poll::Ready(first),
-        None if shared.clock.now() >= until => Poll::Ready(None),
-        None => Poll::Pending,
-    });
-    if let Some(AgentMessage::Hello(hello)) = first.await
-        && shared.catch_up().await.is_ok()
+    let first = driver.within(HELLO, next(&inbox)).await.flatten();
+    if let Some(AgentMessage::Hello(hello)) = first
+        && driver.catch_up().await.is_ok()
     {
-        shared.act(|fabric, now| (fabric.hello(stream, &certified, &certified, &hello, now), ()));
+        driver.act(|fabric, now| (fabric.hello(stream, &certified, &certified, &hello, now), ()));
         while let Some(message) = next(&inbox).await {
-            shared.act(|fabric, now| (fabric.message(stream, message, now), ()));
+            driver.act(|fabric, now| (fabric.message(stream, message, now), ()));
         }
     }
-    shared.act(|fabric, now| (fabric.closed(stream, now), ()));
+    driver.act(|fabric, now| (fabric.closed(stream, now), ()));
     ended.borrow_mut().push(stream);
 }
 

@@ -1,6 +1,7 @@
 //! What the store really holds, and what each host's plan has been at each of its revisions: what everything is held against.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anet_controller::core::keys::{self, Noun};
@@ -14,17 +15,30 @@ use std::task::{Context, Poll, Waker};
 
 use crate::violation::{Violation, violation};
 
-/// A place in history: incarnation, revision.
-pub type Order = (u64, u64);
+/// A moment: so many states of the store were before it. Revisions are no measure, since they go back with a restored store.
+pub type Moment = usize;
+
+/// When a host had a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Since when.
+    pub first: Moment,
+    /// Until when.
+    pub last: Moment,
+    /// It had it without a break.
+    pub once: bool,
+}
 
 /// See the module's page.
 pub struct Truth {
     store: Arc<ModelClient>,
     mirror: Mirror,
     watcher: Option<Box<dyn Watcher>>,
-    /// For each host, the plans it has had, by digest: where in history first and last.
-    plans: BTreeMap<HostId, BTreeMap<Digest, (Order, Order)>>,
+    /// For each host, the plans it has had, by digest.
+    plans: BTreeMap<HostId, BTreeMap<Digest, Place>>,
     latest: BTreeMap<HostId, Digest>,
+    /// What was intended at each moment.
+    history: Vec<Rc<Intent>>,
     /// All objects there ever were.
     seen: BTreeSet<(Noun, String)>,
 }
@@ -38,6 +52,7 @@ impl Truth {
             watcher: None,
             plans: BTreeMap::new(),
             latest: BTreeMap::new(),
+            history: Vec::new(),
             seen: BTreeSet::new(),
         }
     }
@@ -109,9 +124,16 @@ impl Truth {
         Ok(())
     }
 
+    /// The store has gone back to an older state: what came after that has been, and is no more.
+    pub fn restored(&mut self) -> Result<(), Violation> {
+        self.mirror = Mirror::new(Settings::default());
+        self.begin()
+    }
+
     /// Notes the plans as they are at this revision.
     fn note(&mut self) {
-        let order = (self.mirror.cluster().incarnation, self.mirror.revision());
+        let now = self.history.len();
+        self.history.push(Rc::new(self.mirror.intent().clone()));
         let hosts: Vec<HostId> = self.mirror.intent().hosts.keys().cloned().collect();
         for host in hosts {
             let Some(digest) = self.mirror.planner().digest(&host).map(PlanDigest::total) else {
@@ -122,20 +144,32 @@ impl Truth {
             if let Some(before) = before.filter(|before| *before != digest)
                 && let Some(place) = plans.get_mut(&before)
             {
-                place.1 = place.1.max((order.0, order.1.saturating_sub(1)));
+                place.last = now - 1;
             }
-            plans.entry(digest).or_insert((order, order)).1 = order;
+            let place = plans.entry(digest).or_insert(Place {
+                first: now,
+                last: now,
+                once: true,
+            });
+            place.once &= before == Some(digest) || place.first == now;
+            place.last = now;
         }
     }
 
-    /// Where in history a host had the plan with this digest: first and last.
-    pub fn place(&self, host: &HostId, digest: Digest) -> Option<(Order, Order)> {
-        let (first, last) = *self.plans.get(host)?.get(&digest)?;
-        match self.latest.get(host) == Some(&digest) {
-            // It has it still.
-            true => Some((first, (last.0, self.store.store().revision()))),
-            false => Some((first, last)),
-        }
+    /// When a host had the plan with this digest.
+    pub fn place(&self, host: &HostId, digest: Digest) -> Option<Place> {
+        self.plans.get(host)?.get(&digest).copied()
+    }
+
+    /// True where something held of what was intended at some moment since then.
+    pub fn held(&self, since: Moment, what: impl Fn(&Intent) -> bool) -> bool {
+        let recent = self.history.get(since..).unwrap_or_default();
+        recent.iter().rev().any(|intent| what(intent))
+    }
+
+    /// True where something held of what was intended at any time.
+    pub fn ever(&self, what: impl Fn(&Intent) -> bool) -> bool {
+        self.held(0, what)
     }
 
     /// The digest of a host's plan now.

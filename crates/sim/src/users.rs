@@ -9,10 +9,11 @@ use anet_controller::core::admit::{
 use anet_controller::core::fabric::Fabric;
 use anet_controller::core::keys::Noun;
 use anet_model::id::Id;
-use anet_model::intent::{Common, Host, Intent};
+use anet_model::intent::{Common, Host, Intent, Subnet};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
+use crate::conversation::Conversation;
 
 /// Something that a user asks for.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ impl Wish {
     pub fn draw(chance: &mut Chance, intent: &Intent) -> Option<Self> {
         let project = id(chance, intent.projects.keys())?;
         let admin = json!(project);
-        Some(match chance.below(20) {
+        Some(match chance.below(22) {
             0 => Wish::Create(
                 Resource::Network,
                 json!({"network": {"name": "n", "project_id": admin}}),
@@ -55,6 +56,7 @@ impl Wish {
                 id(chance, intent.security_groups.keys())?,
             ),
             18 => Self::foreign(chance, intent)?,
+            19 | 20 => Self::twin(chance, intent)?,
             _ => match chance.below(3) {
                 0 => Wish::Delete(Resource::Network, id(chance, intent.networks.keys())?),
                 1 => Wish::Delete(Resource::Subnet, id(chance, intent.subnets.keys())?),
@@ -86,9 +88,13 @@ impl Wish {
             _ => {}
         }
         if chance.per_thousand(600) {
-            body["protocol"] = json!("tcp");
+            body["protocol"] = json!(if chance.per_thousand(700) { "tcp" } else { "udp" });
             body["port_range_min"] = json!(80);
             body["port_range_max"] = json!(80);
+        }
+        if chance.per_thousand(100) {
+            body["ethertype"] = json!("IPv6");
+            body["remote_ip_prefix"] = json!(null);
         }
         Some(Wish::Create(
             Resource::SecurityGroupRule,
@@ -102,10 +108,12 @@ impl Wish {
         if chance.per_thousand(850) {
             body["binding:host_id"] = json!(id(chance, intent.hosts.keys())?);
         }
-        let groups: Vec<String> = (0..chance.below(3))
-            .filter_map(|_| id(chance, intent.security_groups.keys()))
-            .collect();
-        body["security_groups"] = json!(groups);
+        // The others get their project's default group.
+        if chance.per_thousand(500) {
+            let groups = (0..chance.below(3)).filter_map(|_| id(chance, intent.security_groups.keys()));
+            let groups: Vec<String> = groups.collect();
+            body["security_groups"] = json!(groups);
+        }
         if chance.per_thousand(300) {
             body["mac_address"] = json!(format!("fa:16:3e:00:00:{:02x}", chance.below(6)));
         }
@@ -121,10 +129,65 @@ impl Wish {
         Some(Wish::Create(Resource::Port, json!({ "port": body })))
     }
 
+    /// In another network, a port with the MAC and the address of one that there is.
+    fn twin(chance: &mut Chance, intent: &Intent) -> Option<Self> {
+        let port = &intent.ports[&Id::new(&id(chance, intent.ports.keys())?).ok()?];
+        let address = port
+            .fixed_ips
+            .iter()
+            .find(|fixed| fixed.address.is_ipv4())?
+            .address;
+        let elsewhere =
+            |(_, subnet): &(&Id<_>, &Subnet)| subnet.network != port.network && subnet.cidr.contains(address);
+        let subnets: Vec<_> = intent.subnets.iter().filter(elsewhere).collect();
+        let (subnet, of) = chance.pick(&subnets)?;
+        let body = json!({
+            "network_id": of.network.to_string(),
+            "project_id": of.project.to_string(),
+            "mac_address": port.mac.to_string(),
+            "fixed_ips": [{"subnet_id": subnet.to_string(), "ip_address": address}],
+            "binding:host_id": id(chance, intent.hosts.keys())?,
+            "security_groups": port.security_groups.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
+        Some(Wish::Create(Resource::Port, json!({ "port": body })))
+    }
+
+    /// One that may concern what two guests are speaking: a rule goes that lets them, one of them moves, loses its groups, goes down
+    /// or goes, or its network goes down.
+    pub fn against(chance: &mut Chance, intent: &Intent, of: &Conversation) -> Option<Self> {
+        let side = [&of.client, &of.server][chance.below(2)];
+        let port = intent.ports.get(&side.id)?;
+        let (id, network) = (side.id.to_string(), port.network.to_string());
+        let update = |body| Some(Wish::Update(Resource::Port, id.clone(), json!({ "port": body })));
+        match chance.below(10) {
+            0..=3 => {
+                let theirs = intent.rules.iter();
+                let theirs = theirs.filter(|(_, rule)| port.security_groups.contains(&rule.security_group));
+                let rules: Vec<String> = theirs.map(|(id, _)| id.to_string()).collect();
+                let rule = chance.pick(&rules)?.clone();
+                Some(Wish::Delete(Resource::SecurityGroupRule, rule))
+            }
+            4 | 5 => update(json!({"binding:host_id": self::id(chance, intent.hosts.keys())?})),
+            6 | 7 => {
+                let mut groups: Vec<String> = port.security_groups.iter().map(ToString::to_string).collect();
+                groups.pop();
+                update(json!({ "security_groups": groups }))
+            }
+            8 => update(json!({"admin_state_up": !port.admin_state_up})),
+            _ => match chance.below(5) {
+                0 => Some(Wish::Delete(Resource::Port, id)),
+                up => {
+                    let body = json!({"network": {"admin_state_up": up > 1}});
+                    Some(Wish::Update(Resource::Network, network, body))
+                }
+            },
+        }
+    }
+
     fn update(chance: &mut Chance, intent: &Intent) -> Option<Self> {
         if chance.per_thousand(150) {
             let network = id(chance, intent.networks.keys())?;
-            let body = json!({"network": {"admin_state_up": chance.per_thousand(500)}});
+            let body = json!({"network": {"admin_state_up": chance.per_thousand(800)}});
             return Some(Wish::Update(Resource::Network, network, body));
         }
         let port = id(chance, intent.ports.keys())?;

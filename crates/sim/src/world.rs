@@ -11,7 +11,7 @@ use anet_controller::core::fabric::Effect;
 use anet_controller::core::mirror::{Cluster, counter_value};
 use anet_controller::core::{keys, record};
 use anet_store::clock::{Clock, ManualClock};
-use anet_store::model::{Chances, ModelClient, ModelStore, Seeded};
+use anet_store::model::{ModelBackup, ModelClient, ModelStore};
 use anet_store::{Operation, Store, Transaction};
 use anet_wire::codec::{
     decode_agent_message, decode_controller_message, encode_agent_message, encode_controller_message,
@@ -21,29 +21,19 @@ use anet_wire::session::{ControllerMessage, SignedChangeset};
 
 use crate::chance::Chance;
 use crate::controller::Controller;
+use crate::conversation::Conversation;
 use crate::defect::Defect;
 use crate::host::{CLUSTER, Host, Wants};
+use crate::log::Log;
 use crate::network::{Network, Parcel, Side, StreamId};
 use crate::serve::{Inbox, serve};
+use crate::store_trouble::{StoreTrouble, Switch};
 use crate::truth::{Truth, now};
 use crate::users::Wish;
 use crate::violation::{Violation, violation};
 
-/// How often the store misbehaves while there is trouble, in a thousand calls.
-const STORE_TROUBLE: Chances = Chances {
-    transactions: 60,
-    reads: 30,
-    deliveries: 60,
-    leases: 0,
-    delay: Duration::from_millis(800),
-};
-const NO_TROUBLE: Chances = Chances {
-    transactions: 0,
-    reads: 0,
-    deliveries: 0,
-    leases: 0,
-    delay: Duration::from_millis(1),
-};
+/// Backups of the store that are kept.
+const BACKUPS: usize = 4;
 
 /// A controller's place, whether one lives there or not.
 pub struct Seat {
@@ -80,7 +70,13 @@ pub struct World {
     streams: StreamId,
     defect: Defect,
     next_tick_ms: u64,
-    troubled: bool,
+    /// Whether the store misbehaves.
+    troubled: Switch,
+    backups: Vec<ModelBackup>,
+    /// What happened last.
+    pub log: Log,
+    /// How often it was restored from one.
+    pub restored: u64,
     /// Objects that somebody was told are there.
     promised: Rc<RefCell<Vec<(keys::Noun, String)>>>,
     /// Objects that a reading did not find, though they were there when it began.
@@ -91,7 +87,13 @@ pub struct World {
 
 impl World {
     /// A fabric of so many controllers and hosts that have joined.
-    pub fn new(seed: u64, controllers: usize, hosts: usize, defect: Defect) -> Result<Self, Violation> {
+    pub fn new(
+        seed: u64,
+        controllers: usize,
+        hosts: usize,
+        log: &Log,
+        defect: Defect,
+    ) -> Result<Self, Violation> {
         let clock = ManualClock::default();
         let store = ModelStore::new(clock.clone());
         let mut chance = Chance::new(seed);
@@ -105,7 +107,10 @@ impl World {
             streams: 0,
             defect,
             next_tick_ms: 0,
-            troubled: false,
+            troubled: Switch::default(),
+            backups: Vec::new(),
+            log: log.clone(),
+            restored: 0,
             promised: Rc::default(),
             unseen: Rc::default(),
             fingerprint: seed,
@@ -115,7 +120,7 @@ impl World {
         };
         world.truth.follow()?;
         for _ in 0..controllers {
-            let client = world.client(NO_TROUBLE);
+            let client = world.client();
             world.seats.push(Seat {
                 controller: None,
                 client,
@@ -125,23 +130,23 @@ impl World {
         }
         (0..controllers).for_each(|seat| world.start_controller(seat));
         for number in 0..hosts {
-            world.hosts.push(Host::new(id(&format!("host{number}")), defect));
+            let (id, chance) = (id(&format!("host{number}")), world.chance.fork());
+            world.hosts.push(Host::new(id, chance, log.clone(), defect)?);
         }
         world.settle_in(hosts)?;
         Ok(world)
     }
 
-    fn client(&mut self, chances: Chances) -> ModelClient {
-        self.store.client_with(Seeded::new(self.chance.number(), chances))
+    fn client(&mut self) -> ModelClient {
+        let trouble = StoreTrouble::new(self.chance.number(), self.troubled.clone());
+        self.store.client_with(trouble)
     }
 
     /// Hosts and two projects are written before anything goes wrong.
     fn settle_in(&mut self, hosts: usize) -> Result<(), Violation> {
         self.run_for(200)?;
         for number in 0..hosts {
-            let last = u8::try_from(number + 1).unwrap_or(u8::MAX);
-            let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
-            self.wish(0, Wish::Join(format!("host{number}"), address));
+            self.wish(0, Wish::Join(format!("host{number}"), tunnel_address(number)));
             self.run_for(50)?;
         }
         for name in ["red", "blue"] {
@@ -157,25 +162,41 @@ impl World {
         u64::try_from(self.clock.now().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The store misbehaves from now on, or no more. Faults belong to a way to the store: controllers that live keep theirs until
-    /// they begin anew, so they do.
+    /// The store misbehaves from now on, or no more.
     pub fn trouble_store(&mut self, troubled: bool) {
-        self.troubled = troubled;
-        for seat in 0..self.seats.len() {
-            if self.seats[seat].controller.is_some() {
-                self.kill_controller(seat);
-                self.start_controller(seat);
-            }
+        self.troubled.set(troubled);
+    }
+
+    /// A copy of the store is put aside.
+    pub fn back_up_store(&mut self) {
+        self.backups.push(self.store.backup());
+        if self.backups.len() > BACKUPS {
+            let oldest = self.chance.below(BACKUPS);
+            self.backups.remove(oldest);
         }
     }
 
-    /// A controller begins.
+    /// The store is put back to a copy of it, as an operator does that: with all controllers stopped.
+    pub fn restore_store(&mut self) -> Result<(), Violation> {
+        if self.backups.is_empty() {
+            return Ok(());
+        }
+        (0..self.seats.len()).for_each(|seat| self.kill_controller(seat));
+        self.truth.follow()?;
+        let pick = self.chance.below(self.backups.len());
+        self.store.restore(&self.backups[pick]);
+        self.restored += 1;
+        self.promised.borrow_mut().clear();
+        self.unseen.borrow_mut().clear();
+        self.truth.restored()
+    }
+
+    /// A controller begins, unless one lives there.
     pub fn start_controller(&mut self, seat: usize) {
-        let chances = match self.troubled {
-            true => STORE_TROUBLE,
-            false => NO_TROUBLE,
-        };
-        let client = self.client(chances);
+        if self.seats[seat].controller.is_some() {
+            return;
+        }
+        let client = self.client();
         let chance = self.chance.fork();
         let controller = Controller::start(client.clone(), self.clock.clone(), chance, self.defect);
         self.seats[seat].client = client;
@@ -203,6 +224,18 @@ impl World {
     /// An agent dies.
     pub fn kill_agent(&mut self, host: usize) {
         self.hosts[host].kill_agent();
+        self.hang_up(host);
+    }
+
+    /// An agent dies, and its disk has lost what it synced last.
+    pub fn lose_last(&mut self, host: usize) {
+        self.hosts[host].lose_last();
+        self.hang_up(host);
+    }
+
+    /// A host's machine loses its power.
+    pub fn lose_power(&mut self, host: usize) {
+        self.hosts[host].lose_power();
         self.hang_up(host);
     }
 
@@ -246,10 +279,10 @@ impl World {
         let seat = self.chance.below(self.seats.len());
         let known = self.truth.objects();
         if let Some(controller) = &mut self.seats[seat].controller {
-            let (shared, unseen) = (controller.shared.clone(), self.unseen.clone());
+            let (driver, unseen) = (controller.driver.clone(), self.unseen.clone());
             controller.spawn(async move {
-                if shared.catch_up().await.is_ok() {
-                    let fabric = shared.fabric.borrow();
+                if driver.catch_up().await.is_ok() {
+                    let fabric = driver.state();
                     let missing = known
                         .into_iter()
                         .filter(|(noun, id)| fabric.mirror().revision_of(*noun, id) == 0);
@@ -263,10 +296,18 @@ impl World {
     pub fn any_wish(&mut self) {
         let seat = self.chance.below(self.seats.len());
         let wish = self.seats[seat].controller.as_ref().and_then(|controller| {
-            let fabric = controller.shared.fabric.borrow();
+            let fabric = controller.driver.state();
             Wish::draw(&mut self.chance, fabric.mirror().intent())
         });
         if let Some(wish) = wish {
+            self.wish(seat, wish);
+        }
+    }
+
+    /// A wish that has to do with what two guests are speaking.
+    pub fn wish_against(&mut self, of: &Conversation) {
+        let seat = self.chance.below(self.seats.len());
+        if let Some(wish) = Wish::against(&mut self.chance, self.truth.intent(), of) {
             self.wish(seat, wish);
         }
     }
@@ -309,9 +350,9 @@ impl World {
     }
 
     fn let_host_go_on(&mut self, host: usize) -> Result<(), Violation> {
-        let mut wants = Vec::new();
+        let (now_ms, mut wants) = (self.now_ms(), Vec::new());
         for _ in 0..1 + self.chance.below(8) {
-            if !self.hosts[host].step(&self.truth, &mut wants)? {
+            if !self.hosts[host].step(now_ms, &self.truth, &mut wants)? {
                 break;
             }
         }
@@ -355,9 +396,14 @@ impl World {
         let ended = self.seats[seat].ended.clone();
         let certified = self.hosts[host].id.to_string();
         if let Some(controller) = &mut self.seats[seat].controller {
-            let shared = controller.shared.clone();
-            controller.spawn(serve(shared, stream, certified, inbox, ended));
+            let driver = controller.driver.clone();
+            controller.spawn(serve(driver, stream, certified, inbox, ended));
         }
+    }
+
+    /// The host with a tunnel address.
+    pub fn host_at(&self, address: IpAddr) -> Option<usize> {
+        (0..self.hosts.len()).find(|host| tunnel_address(*host) == address)
     }
 
     fn deliver(&mut self) -> Result<(), Violation> {
@@ -414,7 +460,7 @@ impl World {
             let Some(controller) = &mut self.seats[seat].controller else {
                 return;
             };
-            let Some(effect) = controller.shared.effects.borrow_mut().pop_front() else {
+            let Some(effect) = controller.next_effect() else {
                 return;
             };
             match effect {
@@ -424,7 +470,7 @@ impl World {
                     self.send(stream, &ControllerMessage::Changeset(payload));
                 }
                 Effect::Close(stream) => self.network.close(self.now_ms(), stream, Side::Agent),
-                Effect::Mint { above } => controller.mint(above),
+                Effect::Mint { above } => controller.begin_anew(above),
                 Effect::Traced { .. } => {}
             }
         }
@@ -464,6 +510,11 @@ impl World {
                 (self.fingerprint ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }
     }
+}
+
+fn tunnel_address(host: usize) -> IpAddr {
+    let last = u8::try_from(host + 1).unwrap_or(u8::MAX);
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))
 }
 
 /// The cluster's own record, as founding it writes it.

@@ -2,6 +2,7 @@
 
 use anet_sim::defect::Defect;
 use anet_sim::run::{Size, run};
+use anet_sim::traffic::Count;
 
 /// Each of them a run of its own; `anet-sim --seed FIRST --count N` runs any number.
 const SEEDS: u64 = 100;
@@ -10,21 +11,25 @@ const TRIES: u64 = 60;
 
 #[test]
 fn nothing_that_must_hold_is_broken() {
-    let mut packets = (0, 0);
+    let mut all = Count::default();
+    let mut restored = 0;
     for seed in 0..SEEDS {
         match run(seed, Size::default(), Defect::None) {
             Ok(outcome) => {
-                packets.0 += outcome.packets.0;
-                packets.1 += outcome.packets.1;
+                all.add(&outcome.packets);
+                restored += outcome.restored;
             }
             Err(violation) => panic!("{violation}\nreplay: anet-sim --seed {seed}"),
         }
     }
-    let (arrived, sent) = packets;
+    println!("{SEEDS} seeds: {all}, {restored} restores");
+    let missed = all.sent - all.arrived;
     assert!(
-        arrived > 100 && sent > arrived + 100,
-        "of {sent} packets {arrived} arrived: the rules do both"
+        all.arrived > 20 * SEEDS && missed > 50 * SEEDS,
+        "the rules do both: {all}"
     );
+    assert!(all.stopped > 2 * SEEDS, "changes hit flows that exist: {all}");
+    assert!(restored > SEEDS / 4, "stores are restored: {restored} times");
 }
 
 #[test]
