@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use anet_agent::core::{Input, LocalRequest, Ticket};
-use anet_model::host_plan::{Attachment, HostPlan, PortId};
+use anet_agent::core::{Holder, Input, Kept, LocalRequest, Ticket};
+use anet_model::host_plan::{Attachment, HostPlan};
 
 /// What an agent says where it has done what it could not write down.
 const NOT_WRITTEN: &str = "could not be written";
 
-/// What was said of a port.
+/// What was said of a port, or of a MAC.
 #[derive(Debug)]
 struct Told {
     attachment: Attachment,
@@ -19,51 +19,59 @@ struct Told {
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Attachments {
-    asked: BTreeMap<Ticket, (PortId, Attachment)>,
+    asked: BTreeMap<Ticket, (Holder, Attachment)>,
     last: Ticket,
-    told: BTreeMap<PortId, Told>,
+    told: BTreeMap<Holder, Told>,
 }
 
 impl Attachments {
     /// Asks for one; what the agent hears of it.
-    pub fn ask(&mut self, port: &PortId, attachment: Attachment) -> Input {
+    pub fn ask(&mut self, holder: &Holder, attachment: Attachment) -> Input {
         self.last += 1;
-        self.told.remove(port);
-        self.asked.insert(self.last, (port.clone(), attachment.clone()));
+        self.told.remove(holder);
+        self.asked.insert(self.last, (holder.clone(), attachment.clone()));
         let request = match attachment {
-            Attachment::Detached => LocalRequest::Detach(port.clone()),
-            attachment => LocalRequest::Attach(port.clone(), attachment),
+            Attachment::Detached => LocalRequest::Detach(holder.clone()),
+            attachment => LocalRequest::Attach(holder.clone(), attachment),
         };
         Input::Local(self.last, request)
     }
 
-    /// What it came to. Of a port about which more was asked, or with which something was wrong, nothing is said.
+    /// What it came to. Where more was asked about the same, or with which something was wrong, nothing is said.
     pub fn answered(&mut self, ticket: Ticket, answer: &Result<String, String>) {
-        let Some((port, attachment)) = self.asked.remove(&ticket) else {
+        let Some((holder, attachment)) = self.asked.remove(&ticket) else {
             return;
         };
-        let again = self.asked.values().any(|(other, _)| *other == port);
+        let again = self.asked.values().any(|(other, _)| *other == holder);
         if let (Ok(text), false) = (answer, again) {
             let durable = !text.contains(NOT_WRITTEN);
-            self.told.insert(port, Told { attachment, durable });
+            self.told.insert(holder, Told { attachment, durable });
         }
     }
 
     /// The agent is gone: what it was about to do it may have done or not.
     pub fn agent_died(&mut self) {
-        for (port, _) in std::mem::take(&mut self.asked).into_values() {
-            self.told.remove(&port);
+        for (holder, _) in std::mem::take(&mut self.asked).into_values() {
+            self.told.remove(&holder);
         }
         self.told.retain(|_, told| told.durable);
     }
 
     /// What is not as somebody was told.
-    pub fn unsettled(&self, disk: &BTreeMap<PortId, Attachment>, plane: &HostPlan) -> Option<String> {
-        for (port, told) in &self.told {
-            let kept = disk.get(port).unwrap_or(&Attachment::Detached);
-            let shown = plane.ports.get(port).map(|port| &port.attachment);
+    pub fn unsettled(&self, disk: &Kept, plane: &HostPlan) -> Option<String> {
+        for (holder, told) in &self.told {
+            let (kept, shown) = match holder {
+                Holder::Mac(mac) => (disk.macs.get(mac).map(|by| &by.attachment), None),
+                Holder::Port(id) => {
+                    let planned = plane.ports.get(id);
+                    // What its MAC is attached to, it may have.
+                    let shown = planned.filter(|port| !disk.macs.contains_key(&port.mac));
+                    (disk.ports.get(id), shown.map(|port| &port.attachment))
+                }
+            };
+            let kept = kept.unwrap_or(&Attachment::Detached);
             if *kept != told.attachment || shown.is_some_and(|shown| *shown != told.attachment) {
-                return Some(format!("port {port} is not attached as somebody was told"));
+                return Some(format!("{holder:?} is not attached as somebody was told"));
             }
         }
         None

@@ -42,7 +42,13 @@ impl Controller {
             chance: Mutex::new(chance),
         };
         let vnis = (vni(VNIS.0), vni(VNIS.1));
-        let (driver, effects) = Driver::new(Arc::new(store), Arc::new(timer), Settings::default(), vnis);
+        let (driver, effects) = Driver::new(
+            Arc::new(store),
+            Arc::new(timer),
+            Settings::default(),
+            vnis,
+            |_| {},
+        );
         let driver = Rc::new(driver);
         let mut tasks = Tasks::default();
         tasks.spawn(follow(driver.clone()));

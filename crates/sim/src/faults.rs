@@ -1,6 +1,7 @@
 //! Everything that goes wrong, and is mended again, one thing at a time.
 
-use anet_model::host_plan::{Attachment, PortId};
+use anet_agent::core::Holder;
+use anet_model::host_plan::Attachment;
 
 use crate::violation::Violation;
 use crate::world::World;
@@ -117,9 +118,17 @@ pub fn end(world: &mut World) -> Result<(), Violation> {
 pub fn attach(world: &mut World) {
     let host = world.chance.below(world.hosts.len());
     let intent = world.truth.intent();
-    let ports: Vec<PortId> = intent.ports.keys().cloned().collect();
-    let Some(port) = world.chance.pick(&ports).cloned() else {
+    let ports: Vec<_> = intent
+        .ports
+        .iter()
+        .map(|(id, port)| (id.clone(), port.mac))
+        .collect();
+    let Some((port, mac)) = world.chance.pick(&ports).cloned() else {
         return;
+    };
+    let holder = match world.chance.per_thousand(300) {
+        true => Holder::Mac(mac),
+        false => Holder::Port(port),
     };
     let attachment = match world.chance.below(INTERFACES + 2) {
         number if number < INTERFACES => Attachment::Tap {
@@ -129,5 +138,5 @@ pub fn attach(world: &mut World) {
         _ => Attachment::Detached,
     };
     let now_ms = world.now_ms();
-    world.hosts[host].attach(now_ms, &port, attachment);
+    world.hosts[host].attach(now_ms, &holder, attachment);
 }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use anet_agent::core::{Agent, Asked, Identity, Input, Output, PlaneAnswer, Record, Said};
+use anet_agent::core::{Agent, Asked, Holder, Identity, Input, Output, PlaneAnswer, Record, Said};
 use anet_model::changeset::{Change, Changeset};
 use anet_model::digest::Digest;
 use anet_model::host_plan::{Attachment, Port, PortId};
@@ -176,11 +176,11 @@ impl Host {
     }
 
     /// Somebody on the host attaches a port, or detaches it.
-    pub fn attach(&mut self, now_ms: u64, port: &PortId, attachment: Attachment) {
+    pub fn attach(&mut self, now_ms: u64, holder: &Holder, attachment: Attachment) {
         if self.agent.is_some() {
-            let what = format_args!("{attachment:?} for port {port}");
+            let what = format_args!("{attachment:?} for {holder:?}");
             self.log.note(now_ms, &self.id, what);
-            let input = self.attachments.ask(port, attachment);
+            let input = self.attachments.ask(holder, attachment);
             self.inputs.push_back(input);
         }
     }
