@@ -1,6 +1,7 @@
 //! Who may ask: a table of token hashes in a file. The tokens themselves are kept by whoever has them.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -37,7 +38,16 @@ struct Table(HashMap<String, Grant>);
 #[derive(Debug)]
 pub struct Tokens {
     path: PathBuf,
-    read: Mutex<(Option<SystemTime>, Table)>,
+    read: Mutex<(Option<Seen>, Table)>,
+}
+
+/// What tells one state of the file from another. Its time alone does not: two tokens may be made in one tick of the kernel's
+/// clock. A file that was written is another one, and with a token more it is longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    modified: SystemTime,
+    inode: u64,
+    length: u64,
 }
 
 impl Tokens {
@@ -46,10 +56,12 @@ impl Tokens {
         if !files::is_there(path)? {
             return Err(StartError::NoTokens(path.to_owned()));
         }
+        // Looked at first: what is changed in between is read again.
+        let seen = seen(path);
         let table = read_table(path)?;
         Ok(Self {
             path: path.to_owned(),
-            read: Mutex::new((changed(path), table)),
+            read: Mutex::new((seen, table)),
         })
     }
 
@@ -57,7 +69,7 @@ impl Tokens {
     pub fn caller(&self, token: &str) -> Option<Caller> {
         let hash = hash(token);
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = changed(&self.path);
+        let now = seen(&self.path);
         if now != read.0
             && let Ok(table) = read_table(&self.path)
         {
@@ -71,8 +83,13 @@ impl Tokens {
     }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|data| data.modified()).ok()
+fn seen(path: &Path) -> Option<Seen> {
+    let data = std::fs::metadata(path).ok()?;
+    Some(Seen {
+        modified: data.modified().ok()?,
+        inode: data.ino(),
+        length: data.len(),
+    })
 }
 
 fn read_table(path: &Path) -> Result<Table, StartError> {
@@ -124,13 +141,13 @@ mod tests {
         assert!(tokens.caller(&admin).unwrap().admin);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&admin) && text.contains(&hash(&admin)));
-        let before = changed(&path);
-        let member = loop {
-            let member = add(&path, grant("member", Some("blue"))).unwrap();
-            if changed(&path) != before {
-                break member;
-            }
-        };
+        // In the same tick of the clock.
+        let time = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
+        let before = time(&path);
+        let member = add(&path, grant("member", Some("blue"))).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(before).unwrap();
+        assert_eq!(time(&path), before);
         let caller = tokens.caller(&member).unwrap();
         assert_eq!((caller.admin, caller.project.unwrap().as_str()), (false, "blue"));
         assert!(tokens.caller("guessed").is_none() && tokens.caller("").is_none());

@@ -140,9 +140,9 @@ fn data_of_a_newer_version_is_left_alone() {
     );
 }
 
-/// Runs the program as somebody who may do nothing here.
-fn as_somebody_else(arguments: &[&str]) -> Output {
-    let mut command = Command::new(program());
+/// Runs the program as somebody who may do nothing here. `copy` is one that everybody can reach: where it was built not everybody can.
+fn as_somebody_else(copy: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(copy);
     command.args(arguments);
     if nix::unistd::geteuid().is_root() {
         command.uid(65_534).gid(65_534);
@@ -159,6 +159,10 @@ fn who_may_not_look_is_told_so_and_what_to_do() {
     let mode = |path: &Path, mode| {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     };
+    let copy = folder.0.join("anet-controller");
+    std::fs::copy(program(), &copy).unwrap();
+    mode(&folder.0, 0o755);
+    mode(&copy, 0o755);
     let remedy = "run as the user who owns it, or give that user the right to";
     mode(&data, 0o000);
     for arguments in [
@@ -166,14 +170,14 @@ fn who_may_not_look_is_told_so_and_what_to_do() {
         &["token", "--data", text, "--role", "admin"],
         &["init", "--data", text],
     ] {
-        told(as_somebody_else(arguments), &["Permission denied", remedy]);
+        told(as_somebody_else(&copy, arguments), &["Permission denied", remedy]);
     }
     mode(&data, 0o755);
     mode(&data.join("tokens.json"), 0o644);
     mode(&data.join("controller.toml"), 0o644);
     mode(&data.join("authority.pem"), 0o000);
     told(
-        as_somebody_else(&["run", "--data", text]),
+        as_somebody_else(&copy, &["run", "--data", text]),
         &["authority.pem", remedy],
     );
     let error = anet_store::redb::OpenError::Io {
