@@ -98,7 +98,8 @@ impl HostSession {
         // All that was under way behind it meets a gap, and is refused too: one answer is enough.
         let waits = matches!(live.stage, Stage::Snapshot { .. } | Stage::Stuck | Stage::Ahead);
         let follows = live.stage == Stage::LastTry && told.changeset_to < live.sent;
-        if waits || follows {
+        let known = told.changeset_to == 0 || live.in_flight.contains(&told.changeset_to);
+        if waits || follows || !known {
             return;
         }
         if told.refusal == Refusal::Outdated && is_ahead(cursor, view) {

@@ -505,6 +505,7 @@ fn an_older_protocol_is_told_what_to_do() {
 fn a_host_that_has_accepted_more_than_the_store_has_makes_history_begin_anew() {
     let (mut session, mut agent, mut desired) = begun();
     // What it has accepted came from a store that was put back to an older state since; it was not applied yet.
+    desired.tunnel(&mut session, 2);
     let refused = AgentMessage::Refused {
         cursor: Cursor {
             incarnation: 1,
@@ -524,4 +525,25 @@ fn a_host_that_has_accepted_more_than_the_store_has_makes_history_begin_anew() {
     assert_eq!(changesets(&outputs).len(), 1);
     settle(&mut session, &mut agent, &desired, outputs);
     assert!(session.is_in_step(2));
+}
+
+#[test]
+fn a_gap_is_not_answered_once_for_everything_that_was_under_way_behind_it() {
+    let (mut session, agent, mut desired) = begun();
+    for last in 2..30 {
+        assert_eq!(changesets(&desired.tunnel(&mut session, last)).len(), 1);
+    }
+    let mut snapshots = 0;
+    for to in 12..=desired.revision {
+        let refused = AgentMessage::Refused {
+            cursor: agent.state.cursor(),
+            changeset_to: to,
+            refusal: Refusal::SnapshotNeeded,
+            reason: "gap".to_owned(),
+        };
+        let outputs = session.message(1, refused, &desired.view(), 0);
+        snapshots += changesets(&outputs).len();
+    }
+    // The last of them leads to where the snapshot leads, and may be the snapshot's.
+    assert!((1..=2).contains(&snapshots), "{snapshots} snapshots");
 }
