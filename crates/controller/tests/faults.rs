@@ -211,7 +211,7 @@ fn a_store_that_does_not_answer_is_a_503_and_nothing_is_half_done() {
 
 /// A controller on the same store whose mirror never hears of anything.
 async fn deaf(truth: &ModelStore) -> Driver {
-    let (deaf, _effects) = unread(Arc::new(truth.client()), Arc::new(MachineTimer::default()));
+    let (deaf, _effects) = unread(Arc::new(truth.client()), Arc::new(Hasty::default()));
     follow::load(&deaf).await.unwrap();
     deaf
 }
